@@ -1,0 +1,55 @@
+# Every target works from a fresh checkout with Python 3.11+ and a compiler-free pip install.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+DEV_STAMP := $(VENV)/.stamp-dev
+JOBS ?= auto
+
+.PHONY: venv demo test check bench behaviours envtest format schema clean help
+
+help: ## what the targets do
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(DEV_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers]'
+	touch $@
+
+venv: $(DEV_STAMP) ## .venv with everything that tests and benchmarks need
+
+demo: $(STAMP) ## start the embedded demo and print a curl line that works
+	$(BIN)/pointsman demo
+
+test: $(DEV_STAMP) ## the whole suite, in parallel
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+check: $(DEV_STAMP) ## ruff, mypy, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV_STAMP) ## benchmarks beside the peers that are installed; minutes
+	$(BIN)/python -m benchmarks.http1
+	$(BIN)/python -m benchmarks.propagation
+
+behaviours: $(DEV_STAMP) ## which numbered behaviours have a passing test
+	$(BIN)/python -m tests.behaviours
+
+schema: $(DEV_STAMP) ## write etc/kubernetes/crds from the structs
+	$(BIN)/python -m provider.resources.schema etc/kubernetes/base/crds
+
+envtest: $(DEV_STAMP) ## provider tests against a real kube-apiserver and etcd (needs Go and etcd)
+	KUBEBUILDER_ASSETS="$$(tests/apiserver/build.sh | tail -n 1)" $(BIN)/python -m pytest -m envtest -rs
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The contract: plain data that every process agrees on. Imports nothing else of ours."""

@@ -1,0 +1,228 @@
+"""Byte layout of a configuration generation; writer and reader side by side.
+
+A generation is an immutable, sealed memfd:
+
+    header | section table | sections (msgpack)
+
+Each row of the table names a section, its shard, its place and the digest of its bytes, so a reader decodes
+only what changed. The header carries a digest over itself and the table: a torn, truncated or foreign file
+is refused before a single section is looked at. All integers are little-endian.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgpack
+import msgspec
+
+from config.findings import Finding
+from config.http import Router, Server, Service, Shape
+
+MAGIC: Final = b"PNTSMAN\0"
+LAYOUT: Final = 1
+SHARD_COUNT: Final = 256
+SECTIONS: Final = ("meta", "routing", "endpoints", "tls", "findings")
+REQUIRED_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+LARGEST_BYTES: Final = 1 << 30
+"""A generation above this is refused: no honest cluster needs it and a worker must not be starved by it."""
+
+_HEADER: Final = struct.Struct("<8sHHIQQ16s")  # magic, layout, reserved, rows, number, total bytes, digest
+_ROW: Final = struct.Struct("<12sIQQ16s")  # section, shard, offset, length, digest
+_LARGEST_ROWS: Final = len(SECTIONS) * SHARD_COUNT
+
+
+class GenerationRefused(Exception):
+    """The descriptor does not hold a generation that can be trusted; the message says why."""
+
+
+class Meta(Shape, frozen=True, kw_only=True):
+    """`complete`: every watched kind had been listed when this was built; `sources`: where it came from."""
+
+    number: int
+    created_unix_seconds: float
+    complete: bool = True
+    sources: list[str] = []
+
+
+class RoutingShard(Shape, frozen=True, kw_only=True):
+    """Routers and services (without their servers) whose names fall into one shard."""
+
+    routers: dict[str, Router] = {}
+    services: dict[str, Service] = {}
+
+
+EndpointsShard = dict[str, list[Server]]
+"""Servers by qualified service name; a scaling deployment changes only this."""
+
+_DECODERS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
+    "meta": msgspec.msgpack.Decoder(Meta),
+    "routing": msgspec.msgpack.Decoder(RoutingShard),
+    "endpoints": msgspec.msgpack.Decoder(EndpointsShard),
+    "findings": msgspec.msgpack.Decoder(list[Finding]),
+}
+
+
+class SectionKey(NamedTuple):
+    section: str
+    shard: int
+
+
+class Section(NamedTuple):
+    key: SectionKey
+    offset: int
+    length: int
+    digest: bytes
+
+
+def shard_of(name: str) -> int:
+    """Shard of a qualified name; stable over processes and releases of the same layout."""
+    return zlib.crc32(name.encode()) % SHARD_COUNT
+
+
+def encode_section(value: Any) -> bytes:
+    """msgpack bytes of a struct or of plain data; equal values give equal bytes (maps are sorted by key)."""
+    packed: bytes = msgpack.packb(msgspec.to_builtins(value, order="sorted"))
+    return packed
+
+
+def decode_section(section: str, data: bytes | memoryview) -> Any:
+    """Undo encode_section. Raises GenerationRefused if the bytes are not what the section promises."""
+    try:
+        return _DECODERS[section].decode(data)
+    except msgspec.MsgspecError as error:
+        raise GenerationRefused(f"section {section}: {error}") from error
+
+
+def digest_of(data: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def write_generation(number: int, sections: Iterable[tuple[SectionKey, bytes, bytes]]) -> int:
+    """Make a sealed memfd from (key, bytes, digest of bytes); the returned descriptor is the caller's.
+
+    Used by the provider; any thread. The order of the sections does not matter.
+    """
+    rows, bodies = [], []
+    listed = sorted(sections)
+    offset = _HEADER.size + _ROW.size * len(listed)
+    for key, body, digest in listed:
+        rows.append(_ROW.pack(key.section.encode(), key.shard, offset, len(body), digest))
+        bodies.append(body)
+        offset += len(body)
+    table = b"".join(rows)
+    unsigned = _HEADER.pack(MAGIC, LAYOUT, 0, len(rows), number, offset, bytes(16))
+    header = _HEADER.pack(MAGIC, LAYOUT, 0, len(rows), number, offset, digest_of(unsigned + table))
+    return _sealed_memfd(f"pointsman-generation-{number}", b"".join([header, table, *bodies]))
+
+
+def _sealed_memfd(name: str, content: bytes) -> int:
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, REQUIRED_SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class Generation:
+    """A verified generation, mapped read-only. Close it when its sections are decoded.
+
+    Raises GenerationRefused when seals, layout, lengths or digests do not hold. The descriptor stays the
+    caller's and may be closed right after.
+    """
+
+    __slots__ = ("_map", "_view", "number", "sections")
+
+    def __init__(self, descriptor: int) -> None:
+        total = _checked_size(descriptor)
+        self._map = mmap.mmap(descriptor, total, prot=mmap.PROT_READ)
+        self._view = memoryview(self._map)
+        try:
+            self.number, self.sections = _read_table(self._view, total)
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, key: SectionKey) -> Any:
+        """Decode one section after checking its digest."""
+        row = self.sections[key]
+        data = self._view[row.offset : row.offset + row.length]
+        try:
+            if digest_of(data) != row.digest:
+                raise GenerationRefused(f"section {key.section}/{key.shard} does not match its digest")
+            return decode_section(key.section, data)
+        finally:
+            data.release()
+
+    def close(self) -> None:
+        self._view.release()
+        self._map.close()
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.number}, {len(self.sections)} sections>"
+
+
+def _checked_size(descriptor: int) -> int:
+    try:
+        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError as error:
+        raise GenerationRefused(f"not a memfd: {error.strerror}") from error
+    if seals & REQUIRED_SEALS != REQUIRED_SEALS:
+        raise GenerationRefused("not sealed against write, shrink, grow and further seals")
+    size = os.fstat(descriptor).st_size
+    if not _HEADER.size <= size <= LARGEST_BYTES:
+        raise GenerationRefused(f"{size} bytes cannot be a generation")
+    return size
+
+
+def _read_table(view: memoryview, size: int) -> tuple[int, dict[SectionKey, Section]]:
+    magic, layout, _, count, number, total, digest = _HEADER.unpack_from(view)
+    if magic != MAGIC:
+        raise GenerationRefused("wrong magic number")
+    if layout != LAYOUT:
+        raise GenerationRefused(f"layout {layout} where {LAYOUT} is understood")
+    if total != size:
+        raise GenerationRefused(f"holds {size} bytes where its header says {total}")
+    end = _HEADER.size + count * _ROW.size
+    if count > _LARGEST_ROWS or end > size:
+        raise GenerationRefused(f"a table of {count} rows does not fit")
+    unsigned = _HEADER.pack(magic, layout, 0, count, number, total, bytes(16))
+    if digest_of(unsigned + bytes(view[_HEADER.size : end])) != digest:
+        raise GenerationRefused("header digest does not match")
+    sections: dict[SectionKey, Section] = {}
+    for row in _ROW.iter_unpack(view[_HEADER.size : end]):
+        section = _checked_row(row, end, size)
+        if section.key in sections:
+            raise GenerationRefused(f"section {section.key.section}/{section.key.shard} appears twice")
+        sections[section.key] = section
+    if SectionKey("meta", 0) not in sections:
+        raise GenerationRefused("has no meta section")
+    return number, sections
+
+
+def _checked_row(row: tuple[bytes, int, int, int, bytes], start: int, size: int) -> Section:
+    name, shard, offset, length, digest = row
+    section = name.rstrip(b"\0").decode("ascii", "replace")
+    if section not in SECTIONS or shard >= SHARD_COUNT:
+        raise GenerationRefused(f"unknown section {section!r}/{shard}")
+    if offset < start or offset + length > size:
+        raise GenerationRefused(f"section {section}/{shard} lies outside the file")
+    return Section(SectionKey(section, shard), offset, length, digest)

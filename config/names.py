@@ -1,0 +1,62 @@
+"""Names of configuration objects, built and split only here.
+
+Traefik's naming is part of its contract with users: metrics, access logs, sticky cookies and references from
+other providers all show these names, so they are reproduced to the letter (rule hash included).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+PROVIDER_CRD: Final = "kubernetescrd"
+PROVIDER_INTERNAL: Final = "internal"
+
+
+def normalize(text: str) -> str:
+    """Join the runs of Unicode letters and numbers in `text` by single dashes; case is kept.
+
+    >>> normalize("a--b__c..d")
+    'a-b-c-d'
+    """
+    pieces = "".join(char if _is_word(char) else " " for char in text).split(" ")
+    return "-".join(piece for piece in pieces if piece)
+
+
+def _is_word(char: str) -> bool:
+    # str.isnumeric covers the Unicode number classes (Nd, Nl, No) and some letters, which are words anyway.
+    return char.isalpha() or char.isnumeric()
+
+
+def object_id(namespace: str, name: str) -> str:
+    """`namespace-name`, or the bare name where the namespace is empty. Not normalized."""
+    return f"{namespace}-{name}" if namespace else name
+
+
+def rule_hash(rule: str) -> str:
+    """First 20 hex digits of SHA-256 over the rule text exactly as the user wrote it.
+
+    >>> rule_hash("Host(`example.com`)")
+    'c6f977443c7bb29d98b0'
+    """
+    return hashlib.sha256(rule.encode()).hexdigest()[:20]
+
+
+def http_router_name(namespace: str, name: str, rule: str) -> str:
+    """Key of an HTTP router made from one route of an IngressRoute."""
+    return normalize(f"{object_id(namespace, name)}-{rule_hash(rule)}")
+
+
+def qualify(name: str, provider: str) -> str:
+    """`name@provider`; a name that carries a provider already is returned as it is."""
+    return name if "@" in name else f"{name}@{provider}"
+
+
+def provider_of(qualified: str) -> str:
+    """The part behind the last `@`, empty if there is none."""
+    return qualified.rpartition("@")[2] if "@" in qualified else ""
+
+
+def resolve_reference(reference: str, holder: str) -> str:
+    """Qualified form of a reference found in `holder` (itself qualified): bare names stay in its provider."""
+    return qualify(reference, provider_of(holder))

@@ -1,0 +1,1 @@
+"""Processes only: bind, fork, supervise, signal."""

@@ -1,0 +1,1 @@
+"""The control process: cluster objects and manifest files in, configuration generations out."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects as typed structs, holding only the fields that are read."""

@@ -1,0 +1,1 @@
+"""From objects in the store to dynamic configuration and findings."""

@@ -1,0 +1,1 @@
+"""From rule text to the route that answers a request."""

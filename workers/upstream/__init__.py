@@ -1,0 +1,1 @@
+"""Servers: choosing one, connecting to it, keeping the connection."""
