@@ -31,6 +31,7 @@ class Head(IntEnum):
     PROVIDER_PID = 4
     FIRST_COMPLETE = 5  # number of the first generation built from a complete view, 0 until then
     LOG_EPOCH = 6  # grows with each request to reopen the logs
+    READY = 7  # 1 from the moment every wanted worker serves a complete configuration
     PROVIDER_HEARTBEAT_NS = 16  # written by the provider (monotonic clock)
     PROVIDER_SYNCED = 17  # written by the provider: 1 while every watched kind is listed and watched
 

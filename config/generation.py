@@ -194,7 +194,7 @@ def _checked_size(descriptor: int) -> int:
 
 
 def _read_table(view: memoryview, size: int) -> tuple[int, dict[SectionKey, Section]]:
-    magic, layout, _, count, number, total, digest = _HEADER.unpack_from(view)
+    magic, layout, reserved, count, number, total, digest = _HEADER.unpack_from(view)
     if magic != MAGIC:
         raise GenerationRefused("wrong magic number")
     if layout != LAYOUT:
@@ -204,7 +204,7 @@ def _read_table(view: memoryview, size: int) -> tuple[int, dict[SectionKey, Sect
     end = _HEADER.size + count * _ROW.size
     if count > _LARGEST_ROWS or end > size:
         raise GenerationRefused(f"a table of {count} rows does not fit")
-    unsigned = _HEADER.pack(magic, layout, 0, count, number, total, bytes(16))
+    unsigned = _HEADER.pack(magic, layout, reserved, count, number, total, bytes(16))
     if digest_of(unsigned + bytes(view[_HEADER.size : end])) != digest:
         raise GenerationRefused("header digest does not match")
     sections: dict[SectionKey, Section] = {}

@@ -16,8 +16,8 @@ _UNIT_NANOSECONDS: Final = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_INTEGER: Final = re.compile(r"[+-]?\d+")
+_PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _LARGEST_NANOSECONDS: Final = (1 << 63) - 1
 
 

@@ -9,7 +9,9 @@
 #   POINTSMAN_ENVTEST_CACHE   where to build; default ~/.cache/pointsman/envtest
 #   POINTSMAN_ENVTEST_JOBS    packages compiled at once; default 2, about 1 GiB each
 #   POINTSMAN_ENVTEST_ETCD    path of an etcd, or "build" for the one pinned in
-#                             go.mod; default: etcd of PATH, else "build"
+#                             go.mod; default: etcd of PATH, else "build".
+#                             Before etcd 3.4.31 (Debian 12) the server refuses
+#                             streaming lists (sendInitialEvents); "build" has them
 #
 # Exit codes: 0 done, 1 the build failed, 2 bad setting, 3 Go is missing.
 set -euo pipefail
@@ -33,7 +35,7 @@ build() { # package, target, linker flags: compiled aside and renamed, so a half
     say "building $(basename "$2") (minutes when the Go cache is cold)"
     local aside="$2.$$.part"
     CGO_ENABLED=0 GOWORK=off nice -n 10 \
-        go build -p "$jobs" -trimpath -ldflags "-s -w $3" -o "$aside" "$1" >&2 || { rm -f "$aside"; exit 1; }
+        go build -p "$jobs" -trimpath -buildvcs=false -ldflags "-s -w $3" -o "$aside" "$1" >&2 || { rm -f "$aside"; exit 1; }
     mv -f "$aside" "$2"
 }
 
@@ -48,7 +50,6 @@ version_flags() { # what the server answers on /version, taken from the pin in g
     printf '%s' "$flags"
 }
 
-cd "$(dirname "${BASH_SOURCE[0]}")"
 cache=${POINTSMAN_ENVTEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pointsman/envtest}
 jobs=${POINTSMAN_ENVTEST_JOBS:-2}
 etcd=${POINTSMAN_ENVTEST_ETCD:-$(PATH="$PATH:/usr/sbin" command -v etcd || echo build)}
@@ -56,7 +57,9 @@ if [[ $etcd != build && ! -x $etcd ]]; then
     say "POINTSMAN_ENVTEST_ETCD names no program: $etcd"
     exit 2
 fi
+[[ $etcd == build ]] || etcd=$(realpath -s "$etcd")
 
+cd "$(dirname "${BASH_SOURCE[0]}")"
 assets=$cache/$({ cat go.mod go.sum main.go build.sh; uname -sm; echo "$etcd"; } | digest)
 mkdir -p "$assets"
 exec 9>"$assets/.lock"

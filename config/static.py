@@ -1,0 +1,160 @@
+"""Static configuration: what is read once at start. Entry points, providers, logs, ping, API, processes.
+
+Attribute names are ours, option names (`entryPoints.web.address`) are Traefik's; static_shape maps them.
+Everything here is a value: sources and derived values belong to static_load.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from config.static_entrypoint import (
+    HTTP,
+    TRAEFIK_ENTRY_POINT,
+    Address,
+    AddressError,
+    EncodedCharacters,
+    EntryPoint,
+    ForwardedHeaders,
+    LifeCycle,
+    RespondingTimeouts,
+    Transport,
+    parse_address,
+)
+from config.static_providers import KubernetesCRD, Manifests, Providers
+from config.static_shape import SWITCH, Duration, Options, says
+
+
+class API(Options, frozen=True, kw_only=True):
+    insecure: Annotated[bool, says("Serve the API on entry point traefik, to whoever reaches it.")] = False
+    dashboard: Annotated[bool, says("Serve the dashboard beside the API.")] = True
+    debug: Annotated[bool, says("Serve diagnostic pages under /debug.")] = False
+    base_path: Annotated[str, says("Prefix of the API's and the dashboard's paths.")] = "/"
+    disable_dashboard_ad: Annotated[bool, says("Shown by /api/version for Traefik's dashboard.")] = False
+    dashboard_name: Annotated[str, says("Shown by /api/version for Traefik's dashboard.")] = ""
+
+
+class Ping(Options, frozen=True, kw_only=True):
+    entry_point: Annotated[str, says("Entry point that answers /ping.")] = TRAEFIK_ENTRY_POINT
+    manual_routing: Annotated[bool, says("Make no router; an IngressRoute refers to ping@internal.")] = False
+    terminating_status_code: Annotated[int, says("Status of /ping while a graceful stop is under way.")] = 503
+
+
+class Log(Options, frozen=True, kw_only=True):
+    level: Annotated[
+        str,
+        says("Least severity that is logged.", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "PANIC"),
+    ] = "ERROR"
+    format: Annotated[str, says("Form of a log line.", "common", "json")] = "common"
+    no_color: Annotated[bool, says("Never colour lines of the common format.")] = False
+    file_path: Annotated[str, says("File to log to instead of standard output.")] = ""
+
+
+class Global(Options, frozen=True, kw_only=True):
+    check_new_version: Annotated[
+        bool, says("Accepted and without effect: Pointsman never calls out by itself.")
+    ] = False
+    send_anonymous_usage: Annotated[
+        bool, says("Accepted and without effect: Pointsman never calls out by itself.")
+    ] = False
+
+
+class Core(Options, frozen=True, kw_only=True):
+    default_rule_syntax: Annotated[
+        str, says("Rule syntax of routers that do not name one; v2 is deprecated.", "v2", "v3")
+    ] = "v3"
+
+
+class ForwardingTimeouts(Options, frozen=True, kw_only=True):
+    dial_timeout_seconds: Annotated[
+        Duration, says("Longest time to connect to an upstream server; 0 is no limit.")
+    ] = 30.0
+    response_header_timeout_seconds: Annotated[
+        Duration,
+        says("Longest wait for an upstream's response head once the request is sent; 0: no limit."),
+    ] = 0.0
+    idle_conn_timeout_seconds: Annotated[
+        Duration, says("How long an unused upstream connection is kept; 0 is no limit.")
+    ] = 90.0
+
+
+class ServersTransport(Options, frozen=True, kw_only=True):
+    """The transport of services that name none (`default@internal`)."""
+
+    insecure_skip_verify: Annotated[bool, says("Do not verify upstream servers' certificates.")] = False
+    max_idle_conns_per_host: Annotated[
+        int, says("Unused connections kept to one upstream server; 0 means 2, negative keeps none.")
+    ] = 200
+    forwarding_timeouts: ForwardingTimeouts = msgspec.field(default_factory=ForwardingTimeouts)
+
+
+class StaticConfiguration(Options, frozen=True, kw_only=True):
+    """The whole. Immutable; `static_load.load` gives the effective one, with derived values filled in."""
+
+    entry_points: dict[str, EntryPoint] = {}
+    providers: Providers = msgspec.field(default_factory=Providers)
+    api: Annotated[API | None, says("Serve the API and, unless switched off, the dashboard.")] = None
+    ping: Annotated[Ping | None, says("Answer health checks at /ping.")] = None
+    log: Annotated[Log, SWITCH, says("The log of Pointsman itself.")] = msgspec.field(default_factory=Log)
+    core: Core = msgspec.field(default_factory=Core)
+    servers_transport: ServersTransport = msgspec.field(default_factory=ServersTransport)
+    global_: Global = msgspec.field(default_factory=Global)
+    workers: Annotated[int, says("Worker processes; 0 starts one for each usable core.")] = 0
+    user: Annotated[str, says("User (name or id) to become once the ports are bound.")] = ""
+    group: Annotated[str, says("Group (name or id) to become once the ports are bound.")] = ""
+    pid_file: Annotated[str, says("File that holds the master's process id while it runs.")] = ""
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(StaticConfiguration)
+
+
+def encode_static(static: StaticConfiguration) -> bytes:
+    """msgpack bytes for another process of the same release."""
+    return _ENCODER.encode(static)
+
+
+def decode_static(data: bytes) -> StaticConfiguration:
+    """Undo encode_static. Raises msgspec.MsgspecError on foreign bytes."""
+    return _DECODER.decode(data)
+
+
+def default_entry_points(static: StaticConfiguration) -> list[str]:
+    """Sorted names that a router without `entryPoints` attaches to.
+
+    Those marked asDefault; where none is marked, all but `traefik`. UDP entry points never.
+    """
+    streams = {name: point for name, point in static.entry_points.items() if point.protocol == "tcp"}
+    marked = [name for name, point in streams.items() if point.as_default]
+    return sorted(marked or (name for name in streams if name != TRAEFIK_ENTRY_POINT))
+
+
+__all__ = [
+    "API",
+    "HTTP",
+    "TRAEFIK_ENTRY_POINT",
+    "Address",
+    "AddressError",
+    "Core",
+    "EncodedCharacters",
+    "EntryPoint",
+    "ForwardedHeaders",
+    "ForwardingTimeouts",
+    "Global",
+    "KubernetesCRD",
+    "LifeCycle",
+    "Log",
+    "Manifests",
+    "Ping",
+    "Providers",
+    "RespondingTimeouts",
+    "ServersTransport",
+    "StaticConfiguration",
+    "Transport",
+    "decode_static",
+    "default_entry_points",
+    "encode_static",
+    "parse_address",
+]

@@ -1,0 +1,67 @@
+"""What translation needs to know of the provider's settings, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+
+class ProviderSettings(Protocol):
+    """The part of the static configuration's `providers.kubernetesCRD` that shapes translation."""
+
+    @property
+    def namespaces(self) -> list[str]: ...
+    @property
+    def ingress_class(self) -> str: ...
+    @property
+    def allow_empty_services(self) -> bool: ...
+    @property
+    def allow_cross_namespace(self) -> bool: ...
+    @property
+    def allow_external_name_services(self) -> bool: ...
+    @property
+    def native_lb_by_default(self) -> bool: ...
+    @property
+    def disable_cluster_scope_resources(self) -> bool: ...
+    @property
+    def cross_provider_namespaces(self) -> list[str] | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslationOptions:
+    """Names and defaults as Traefik's.
+
+    `namespaces` empty means all. `cross_provider_namespaces`: None lets every namespace write
+    `name@provider`, an empty tuple none.
+    """
+
+    namespaces: frozenset[str] = frozenset()
+    ingress_class: str = ""
+    allow_empty_services: bool = False
+    allow_cross_namespace: bool = False
+    allow_external_name_services: bool = False
+    native_lb_by_default: bool = False
+    disable_cluster_scope_resources: bool = False
+    cross_provider_namespaces: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, settings: ProviderSettings) -> Self:
+        across = settings.cross_provider_namespaces
+        return cls(
+            namespaces=frozenset(settings.namespaces),
+            ingress_class=settings.ingress_class,
+            allow_empty_services=settings.allow_empty_services,
+            allow_cross_namespace=settings.allow_cross_namespace,
+            allow_external_name_services=settings.allow_external_name_services,
+            native_lb_by_default=settings.native_lb_by_default,
+            disable_cluster_scope_resources=settings.disable_cluster_scope_resources,
+            cross_provider_namespaces=None if across is None else frozenset(across),
+        )
+
+    def watches(self, namespace: str) -> bool:
+        """Whether objects of the namespace can be seen at all."""
+        return not self.namespaces or namespace in self.namespaces
+
+    def takes_class(self, value: str) -> bool:
+        """Whether an object that asks for ingress class `value` is ours."""
+        return value == self.ingress_class if self.ingress_class else value in ("", "traefik")

@@ -1,0 +1,88 @@
+"""JSON of one object, or plain data from a manifest, into its struct.
+
+An object that does not fit its type raises Malformed with the path of the offending field; the caller drops
+that object and keeps its neighbours. As in Go, a field that is null counts as a field left out.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any, Final
+
+import msgspec
+
+from config.findings import Finding
+from provider.resources.core import Metadata, Resource
+from provider.resources.kinds import Kind, ObjectKey
+
+_PATH: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?`?\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+class _Identity(Resource, frozen=True, kw_only=True):
+    metadata: Metadata
+
+
+class Malformed(Exception):
+    """The object does not fit its type. `finding` says where and what to change."""
+
+    def __init__(self, key: ObjectKey, finding: Finding) -> None:
+        super().__init__(str(finding))
+        self.key = key
+        self.finding = finding
+
+
+@functools.cache
+def _decoder(struct: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(struct)
+
+
+def decode(kind: Kind, data: bytes | msgspec.Raw) -> Any:
+    """The struct of `kind`. Raises Malformed, or msgspec.MsgspecError if not even its name can be read."""
+    try:
+        return _decoder(kind.type).decode(data)
+    except msgspec.MsgspecError:
+        return from_plain(kind, msgspec.json.decode(data))
+
+
+def from_plain(kind: Kind, plain: Any) -> Any:
+    """As `decode`, from dicts and lists. Raises the same."""
+    cleaned = without_nulls(plain)
+    try:
+        return msgspec.convert(cleaned, kind.type)
+    except msgspec.ValidationError as error:
+        metadata = msgspec.convert(cleaned, _Identity).metadata
+        key = ObjectKey(kind.name, metadata.namespace, metadata.name)
+        raise Malformed(key, _finding(key, error)) from error
+
+
+def key_of(kind: Kind, resource: Any) -> ObjectKey:
+    return ObjectKey(kind.name, resource.metadata.namespace, resource.metadata.name)
+
+
+def without_nulls(plain: Any) -> Any:
+    """The same data without the mapping entries whose value is null."""
+    if isinstance(plain, dict):
+        return {key: without_nulls(value) for key, value in plain.items() if value is not None}
+    if isinstance(plain, list):
+        return [without_nulls(value) for value in plain]
+    return plain
+
+
+def _finding(key: ObjectKey, error: msgspec.ValidationError) -> Finding:
+    matched = _PATH.match(str(error))
+    message, path = (matched["message"], matched["path"] or "") if matched else (str(error), "")
+    return Finding(
+        kind=key.kind,
+        namespace=key.namespace,
+        name=key.name,
+        severity="error",
+        reason="Malformed",
+        message=f"{_lower_first(message)}; the object is treated as absent",
+        field=path,
+        advice="correct the field; applying the current CRDs lets the API server refuse such objects",
+    )
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

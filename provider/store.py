@@ -1,0 +1,151 @@
+"""All objects by kind and key, from every source; it knows which changes can matter to translation.
+
+Each source (`cluster`, `manifests`) has its own layer; where two hold the same key the first in SOURCES wins.
+Objects hold only fields that translation reads, so an equal object is no change. What changed is reported
+under the key that a reader of it records: an EndpointSlice under its Service, any Node under one key for all.
+Not thread-safe: owned by the provider's main loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from config.findings import Finding
+from provider.resources.core import EndpointSlice, Node, Service
+from provider.resources.decode import Malformed, decode, key_of
+from provider.resources.kinds import ENDPOINT_SLICE, NODE, SERVICE, Kind, ObjectKey
+from provider.resources.traefik import IngressRoute
+
+CLUSTER: Final = "cluster"
+MANIFESTS: Final = "manifests"
+SOURCES: Final = (CLUSTER, MANIFESTS)
+ALL_NODES: Final = ObjectKey(NODE.name, "", "")
+"""The key under which a change of any Node is reported and read."""
+
+
+class Store:
+    """Insert and remove say whether anything that translation reads has changed."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, dict[ObjectKey, Any]] = {source: {} for source in SOURCES}
+        self._objects: dict[str, dict[tuple[str, str], Any]] = {}
+        self._slices: dict[tuple[str, str], dict[str, EndpointSlice]] = {}
+        self._changed: set[ObjectKey] = set()
+        self._malformed: dict[tuple[str, ObjectKey], Finding] = {}
+        self.shadowed: set[ObjectKey] = set()
+
+    def insert(self, kind: Kind, resource: Any, source: str = CLUSTER) -> bool:
+        key = key_of(kind, resource)
+        self._malformed.pop((source, key), None)
+        self._layers[source][key] = resource
+        return self._settle(key)
+
+    def insert_json(self, kind: Kind, data: bytes, source: str = CLUSTER) -> bool:
+        """Decode and insert; a malformed object becomes a finding and counts as absent."""
+        try:
+            return self.insert(kind, decode(kind, data), source)
+        except Malformed as error:
+            return self.reject(error, source)
+
+    def reject(self, error: Malformed, source: str = CLUSTER) -> bool:
+        """The object exists and cannot be read: keep the finding, treat the object as absent."""
+        self._malformed[source, error.key] = error.finding
+        self._layers[source].pop(error.key, None)
+        return self._settle(error.key)
+
+    def remove(self, key: ObjectKey, source: str = CLUSTER) -> bool:
+        self._malformed.pop((source, key), None)
+        if self._layers[source].pop(key, None) is None:
+            return False
+        return self._settle(key)
+
+    def replace(
+        self, kind: Kind, namespace: str, resources: Iterable[Any | Malformed], source: str = CLUSTER
+    ) -> bool:
+        """Make `resources` all there is of the kind in the namespace ("" = everywhere) in this source."""
+        known = set(self._layers[source]) | {key for place, key in self._malformed if place == source}
+        gone = {key for key in known if key.kind == kind.name and namespace in ("", key.namespace)}
+        changed = False
+        for resource in resources:
+            if isinstance(resource, Malformed):
+                gone.discard(resource.key)
+                changed |= self.reject(resource, source)
+            else:
+                gone.discard(key_of(kind, resource))
+                changed |= self.insert(kind, resource, source)
+        for key in gone:
+            changed |= self.remove(key, source)
+        return changed
+
+    def take_changed(self) -> set[ObjectKey]:
+        """Keys, as readers record them, that changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def malformed(self) -> list[Finding]:
+        return list(self._malformed.values())
+
+    def get(self, kind: str, namespace: str, name: str) -> Any | None:
+        return self._objects.get(kind, {}).get((namespace, name))
+
+    def keys(self, kind: str) -> Iterator[ObjectKey]:
+        for namespace, name in self._objects.get(kind, {}):
+            yield ObjectKey(kind, namespace, name)
+
+    def ingress_route(self, namespace: str, name: str) -> IngressRoute | None:
+        found: IngressRoute | None = self.get("IngressRoute", namespace, name)
+        return found
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        found: Service | None = self.get(SERVICE.name, namespace, name)
+        return found
+
+    def slices(self, namespace: str, service: str) -> list[EndpointSlice]:
+        """Slices of a Service in stable order: by age, then name."""
+        found = self._slices.get((namespace, service), {})
+        return sorted(found.values(), key=lambda s: (s.metadata.creation_timestamp or "", s.metadata.name))
+
+    def nodes(self) -> list[Node]:
+        """All Nodes by name."""
+        return [node for _, node in sorted(self._objects.get(NODE.name, {}).items())]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(objects)} {kind}" for kind, objects in sorted(self._objects.items()))
+        return f"<Store {counts or 'empty'}>"
+
+    def _settle(self, key: ObjectKey) -> bool:
+        """Bring the merged view of one key in line with the layers."""
+        held = [self._layers[source][key] for source in SOURCES if key in self._layers[source]]
+        if len(held) > 1:
+            self.shadowed.add(key)
+        else:
+            self.shadowed.discard(key)
+        objects = self._objects.setdefault(key.kind, {})
+        place = (key.namespace, key.name)
+        old, new = objects.get(place), held[0] if held else None
+        if old == new:
+            return False
+        if new is None:
+            del objects[place]
+        else:
+            objects[place] = new
+        if key.kind == ENDPOINT_SLICE.name:
+            return self._settle_slice(key, old, new)
+        self._changed.add(ALL_NODES if key.kind == NODE.name else key)
+        return True
+
+    def _settle_slice(self, key: ObjectKey, old: EndpointSlice | None, new: EndpointSlice | None) -> bool:
+        matters = False
+        if old is not None and old.service_name:
+            services = self._slices[key.namespace, old.service_name]
+            del services[key.name]
+            if not services:
+                del self._slices[key.namespace, old.service_name]
+            self._changed.add(ObjectKey(SERVICE.name, key.namespace, old.service_name))
+            matters = True
+        if new is not None and new.service_name:
+            self._slices.setdefault((key.namespace, new.service_name), {})[key.name] = new
+            self._changed.add(ObjectKey(SERVICE.name, key.namespace, new.service_name))
+            matters = True
+        return matters

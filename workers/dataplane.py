@@ -1,0 +1,140 @@
+"""One worker's data plane: entry points, the configuration they serve, and their end.
+
+Made and driven by the worker process (any greenlet of its hub; never before the fork).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+import gevent
+
+from config.control_page import Cell, ControlPage, Slot
+from config.generation import GenerationRefused
+from config.static import StaticConfiguration, default_entry_points
+from workers.api import APIHandler
+from workers.entrypoint import EntryPointServer
+from workers.exchange import Exchange
+from workers.internal import InternalServices, internal_routers
+from workers.reload import Reloader
+from workers.runtime import Changes, Environment, Runtime
+from workers.services import DEFAULT_TRANSPORT
+from workers.upstream.transport import Transport
+
+POLL_SECONDS = 0.05
+"""How often a stopping worker looks whether its last connection is gone."""
+
+
+class DataPlane:
+    """Serves the given listening sockets until told to stop."""
+
+    def __init__(
+        self,
+        static: StaticConfiguration,
+        listeners: Mapping[str, socket.socket],
+        page: ControlPage,
+        slot: Slot,
+        log: logging.Logger,
+    ) -> None:
+        self._static = static
+        self._slot = slot
+        self._log = log
+        self._servers = {
+            name: EntryPointServer(name, static.entry_points[name], listener, slot, log)
+            for name, listener in listeners.items()
+        }
+        self._internal = InternalServices(static, page, self._answer_api)
+        self._api = APIHandler(static, lambda: self._reloader.runtime, self._internal.names)
+        self._reloader = Reloader(self._first_runtime(), self._swap)
+        self._swap(self._reloader.runtime)
+
+    def _first_runtime(self) -> Runtime:
+        """What answers before the first generation: the internal routers alone."""
+        static = self._static
+        environment = Environment(
+            entry_points=frozenset(self._servers),
+            default_entry_points=default_entry_points(static),
+            default_rule_syntax=static.core.default_rule_syntax,
+            internal=self._internal,
+            transports={DEFAULT_TRANSPORT: self._default_transport()},
+        )
+        changes = Changes(routers=dict(internal_routers(static)))
+        return Runtime(environment).updated(0, changes, lambda: None)
+
+    def _default_transport(self) -> Transport:
+        options = self._static.servers_transport
+        timeouts = options.forwarding_timeouts
+        return Transport(
+            dial_timeout_seconds=timeouts.dial_timeout_seconds,
+            response_header_timeout_seconds=timeouts.response_header_timeout_seconds,
+            idle_conn_timeout_seconds=timeouts.idle_conn_timeout_seconds,
+            max_idle_per_host=options.max_idle_conns_per_host,
+        )
+
+    def _answer_api(self, exchange: Exchange) -> None:
+        self._api(exchange)
+
+    def _swap(self, runtime: Runtime) -> None:
+        """Every entry point switches in one go: no other greenlet runs in between."""
+        for name, server in self._servers.items():
+            server.table = runtime.tables[name]
+
+    @property
+    def runtime(self) -> Runtime:
+        return self._reloader.runtime
+
+    def start(self) -> None:
+        """Begin to accept."""
+        for server in self._servers.values():
+            server.start()
+
+    def apply(self, descriptor: int) -> None:
+        """Switch to the generation in `descriptor` (which stays the caller's) and acknowledge it.
+
+        Raises GenerationRefused when it does not hold; the running configuration stays then.
+        """
+        began = time.monotonic()
+        try:
+            number = self._reloader.apply(descriptor)
+        except GenerationRefused:
+            self._slot[Cell.REFUSED_GENERATIONS] += 1
+            raise
+        self._slot[Cell.GENERATION] = number
+        self._log.debug("generation %d applied in %.1f ms", number, (time.monotonic() - began) * 1e3)
+
+    def terminate(self) -> None:
+        """Stop gracefully: accept on for the grace period, then close, let work finish, cut what remains.
+
+        Returns when everything is over; the entry points do it side by side.
+        """
+        self._slot[Cell.DRAINING] = 1
+        gevent.joinall([gevent.spawn(self._terminate_one, name) for name in self._servers])
+
+    def _terminate_one(self, name: str) -> None:
+        server, life_cycle = self._servers[name], self._static.entry_points[name].transport.life_cycle
+        gevent.sleep(life_cycle.request_accept_grace_timeout_seconds)
+        server.stop_accepting()
+        server.close_idle()
+        if not _wait_until(lambda: server.active == 0, life_cycle.grace_time_out_seconds):
+            self._log.warning(
+                "entry point %s: %d connections cut after the grace period", name, server.active
+            )
+        server.abort()
+
+    def quit(self) -> None:
+        """Stop at once; what is under way is cut."""
+        for server in self._servers.values():
+            server.stop_accepting()
+            server.abort()
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        gevent.sleep(POLL_SECONDS)
+    return True

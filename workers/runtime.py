@@ -1,0 +1,263 @@
+"""What became of every router and service: the ledger behind the routing tables and the API.
+
+A Runtime is immutable once published. `updated` makes the next one at a cost that follows the change: only
+routers that changed, or whose service had to be rebuilt, are compiled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from config.http import Router, Server, Service
+from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
+from config.rules import RuleError
+from workers.exchange import Handler
+from workers.proxy import ServiceHandler
+from workers.routing.table import Route, RoutingTable, compile_route
+from workers.services import BuildError, ServiceBuilder, ServiceState, server_balancer
+from workers.upstream.transport import Transport
+
+LARGEST_USER_PRIORITY: Final = (1 << 63) - 1 - 1000
+DEFAULT_TLS_OPTIONS: Final = "default"
+
+
+class Changes(msgspec.Struct):
+    """What differs from the running configuration; None means: gone. Names are qualified."""
+
+    routers: dict[str, Router | None] = {}
+    services: dict[str, Service | None] = {}
+    endpoints: dict[str, list[Server] | None] = {}
+
+
+class RouterState:
+    """One router: its configuration, where it is attached, and why it is not if it is not."""
+
+    __slots__ = (
+        "config",
+        "critical",
+        "errors",
+        "name",
+        "priority",
+        "qualified_middlewares",
+        "route",
+        "using",
+    )
+
+    def __init__(self, name: str, config: Router) -> None:
+        self.name = name
+        self.config = config
+        self.using: list[str] = []
+        self.errors: list[str] = []
+        self.critical = False
+        self.priority = config.priority
+        self.qualified_middlewares = False
+        self.route: Route | None = None
+
+    @property
+    def status(self) -> str:
+        if self.critical:
+            return "disabled"
+        return "warning" if self.errors else "enabled"
+
+    @property
+    def service(self) -> str:
+        """Qualified name of the service, empty if there is none."""
+        return resolve_reference(self.config.service, self.name) if self.config.service else ""
+
+    def fail(self, message: str) -> None:
+        self.critical = True
+        if message not in self.errors:
+            self.errors.append(message)
+
+    def __repr__(self) -> str:
+        return f"<RouterState {self.name} {self.status} {'; '.join(self.errors)}>"
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """What does not change with the dynamic configuration."""
+
+    entry_points: frozenset[str]
+    default_entry_points: Sequence[str]
+    default_rule_syntax: str
+    internal: Callable[[str], Handler | str]
+    transports: Mapping[str, Transport]
+
+
+Pause = Callable[[], None]
+"""Called between units of work, so that requests never wait long for a change."""
+
+
+class Runtime:
+    """Routers, services and a routing table for each entry point."""
+
+    __slots__ = ("endpoints", "environment", "number", "routers", "services", "tables")
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.number = 0
+        self.routers: dict[str, RouterState] = {}
+        self.services: dict[str, ServiceState] = {}
+        self.endpoints: dict[str, list[Server]] = {}
+        self.tables: dict[str, RoutingTable] = {
+            name: RoutingTable.build(()) for name in environment.entry_points
+        }
+
+    def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
+        """The next runtime; of this one only the servers behind surviving load balancers are touched."""
+        new = Runtime(self.environment)
+        new.number = number
+        new.routers = self.routers.copy()
+        new.services = self.services.copy()
+        new.endpoints = self.endpoints.copy()
+        rebuilt = new._update_services(changes)
+        names = set(changes.routers)
+        if rebuilt:
+            names.update(state.name for state in self.routers.values() if state.service in rebuilt)
+        new._update_routers(names, changes, pause)
+        new.tables = _updated_tables(self, new, names)
+        return new
+
+    def _update_services(self, changes: Changes) -> set[str]:
+        """Apply service and endpoint changes; return the names of services whose handler is another now."""
+        for name, servers in changes.endpoints.items():
+            if servers is None:
+                self.endpoints.pop(name, None)
+            else:
+                self.endpoints[name] = servers
+        stale: set[str] = set()
+        for name, config in changes.services.items():
+            self.services.pop(name, None)
+            if config is not None:
+                self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
+            stale.add(name)
+        for name, servers in changes.endpoints.items():
+            if name not in stale and name in self.services and not self._swap_servers(name, servers or []):
+                stale.add(name)
+        return self._with_parents(stale)
+
+    def _swap_servers(self, name: str, servers: list[Server]) -> bool:
+        """Give a living load balancer its new servers in place; False if it has to be built again."""
+        old = self.services[name]
+        state = ServiceState(name, old.config, servers)
+        self.services[name] = state
+        handler = old.handler
+        if not isinstance(handler, ServiceHandler):
+            return not old.built
+        try:
+            balancer = server_balancer(servers)
+        except BuildError:
+            return False
+        handler.balancer = balancer
+        state.handler, state.built = handler, True
+        return True
+
+    def _with_parents(self, stale: set[str]) -> set[str]:
+        """Services that are stale because one below them is; they are marked to be built anew."""
+        parents: dict[str, list[str]] = {}
+        if stale:
+            for state in self.services.values():
+                for child in state.children():
+                    parents.setdefault(child, []).append(state.name)
+        pending, result = list(stale), set(stale)
+        while pending:
+            for parent in parents.get(pending.pop(), ()):
+                if parent not in result:
+                    result.add(parent)
+                    pending.append(parent)
+                    old = self.services[parent]
+                    self.services[parent] = ServiceState(parent, old.config, old.servers)
+        return result
+
+    def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause) -> None:
+        builder = ServiceBuilder(self.services, self.environment.internal, self.environment.transports)
+        for name in sorted(names):
+            config = changes.routers[name] if name in changes.routers else self.routers[name].config
+            if config is None:
+                self.routers.pop(name, None)
+            else:
+                self.routers[name] = build_router(name, config, self.environment, builder)
+            pause()
+
+
+def build_router(name: str, config: Router, environment: Environment, builder: ServiceBuilder) -> RouterState:
+    """Compile one router; whatever is wrong ends in its errors, never in an exception."""
+    state = RouterState(name, config)
+    if config.parent_refs:
+        state.fail("multi-layer routing (parentRefs) is not served by this version of Pointsman")
+        return state
+    _attach(state, environment)
+    if not state.using:
+        state.fail("no valid entryPoint for this router")
+        return state
+    if state.priority == 0:
+        state.priority = len(config.rule.encode())
+    try:
+        state.route = _compile(state, environment, builder)
+    except BuildError as error:
+        state.fail(str(error))
+    return state
+
+
+def _attach(state: RouterState, environment: Environment) -> None:
+    for entry_point in state.config.entry_points or environment.default_entry_points:
+        if entry_point not in environment.entry_points:
+            state.errors.append(f'entryPoint "{entry_point}" doesn\'t exist')
+        elif entry_point not in state.using:
+            state.using.append(entry_point)
+    state.using.sort()
+
+
+def _compile(state: RouterState, environment: Environment, builder: ServiceBuilder) -> Route:
+    name, config = state.name, state.config
+    is_internal = provider_of(name) == PROVIDER_INTERNAL
+    if state.priority > LARGEST_USER_PRIORITY and not is_internal:
+        raise BuildError(
+            f"the router priority {state.priority} exceeds "
+            f"the max user-defined priority {LARGEST_USER_PRIORITY}"
+        )
+    if not config.service:
+        state.fail("router has no service and no child routers")
+        raise BuildError("router must have either a service or child routers")
+    state.qualified_middlewares = True
+    handler = builder.handler(state.service)
+    if config.middlewares:
+        missing = resolve_reference(config.middlewares[-1], name)
+        raise BuildError(f'middleware "{missing}" does not exist')
+    options = config.tls.options if config.tls else ""
+    if options and options != DEFAULT_TLS_OPTIONS:
+        raise BuildError(f"building router handler: unknown TLS options: {resolve_reference(options, name)}")
+    syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
+    try:
+        return compile_route(name, config.rule, syntax, state.priority, handler)
+    except RuleError as error:
+        raise BuildError(f"error while parsing rule {config.rule}: {error}") from error
+
+
+def _updated_tables(old: Runtime, new: Runtime, names: Iterable[str]) -> dict[str, RoutingTable]:
+    """Tables with the routes of `names` exchanged; a table that nothing touched stays the same object."""
+    removed: dict[str, set[str]] = {}
+    added: dict[str, list[Route]] = {}
+    for name in names:
+        for entry_point in _mounted(old.routers.get(name)):
+            removed.setdefault(entry_point, set()).add(name)
+        state = new.routers.get(name)
+        for entry_point in _mounted(state):
+            assert state is not None
+            assert state.route is not None
+            added.setdefault(entry_point, []).append(state.route)
+    tables = old.tables.copy()
+    for entry_point in removed.keys() | added.keys():
+        tables[entry_point] = tables[entry_point].replaced(
+            removed.get(entry_point, ()), added.get(entry_point, ())
+        )
+    return tables
+
+
+def _mounted(state: RouterState | None) -> Sequence[str]:
+    """Entry points whose plaintext table holds the router; one with `tls` never answers plaintext."""
+    if state is None or state.route is None or state.critical or state.config.tls is not None:
+        return ()
+    return state.using
