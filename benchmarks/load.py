@@ -1,0 +1,53 @@
+"""wrk as the load generator: a closed loop of keep-alive connections."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run of wrk saw. Latencies in milliseconds; `failed` counts errors and non-2xx answers."""
+
+    requests: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+def run_wrk(url: str, seconds: float, connections: int, core: str, headers: tuple[str, ...] = ()) -> Load:
+    """Load `url` for the given time, pinned to a core."""
+    command = ["taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
+    for header in headers:
+        command += ["-H", header]
+    result = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60)
+    return parse_wrk(result.stdout)
+
+
+def parse_wrk(text: str) -> Load:
+    """Read wrk's report."""
+    requests = _number(r"(\d+) requests in", text)
+    failed = _number(r"Non-2xx or 3xx responses: (\d+)", text)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    return Load(
+        requests=requests,
+        per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),  # type: ignore[index]
+        p50_ms=_latency("50%", text),
+        p99_ms=_latency("99%", text),
+        failed=failed + (sum(map(int, errors.groups())) if errors else 0),
+    )
+
+
+def _number(pattern: str, text: str) -> int:
+    found = re.search(pattern, text)
+    return int(found[1]) if found else 0
+
+
+def _latency(percentile: str, text: str) -> float:
+    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)", text)
+    return float(found[1]) * _UNITS[found[2]] if found else 0.0
