@@ -26,7 +26,7 @@ demo: $(STAMP) ## start the embedded demo and print a curl line that works
 	$(BIN)/pointsman demo
 
 test: $(DEV_STAMP) ## the whole suite, in parallel
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(DEV_STAMP) ## ruff, mypy, import layers
 	$(BIN)/ruff check .
