@@ -149,9 +149,7 @@ class LineFormatter(logging.Formatter):
             fields.setdefault("error", "".join(traceback.format_exception_only(record.exc_info[1])).strip())
             stack = "".join(traceback.format_exception(*record.exc_info)).rstrip()
         return (
-            self._as_json(record, fields, stack)
-            if self._form == "json"
-            else self._as_text(record, fields, stack)
+            self._as_json(record, fields, stack) if self._form == "json" else self._as_text(record, fields, stack)
         )
 
     def _as_json(self, record: logging.LogRecord, fields: dict[str, Any], stack: str) -> str:

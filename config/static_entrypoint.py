@@ -91,9 +91,9 @@ class ForwardedHeaders(Options, frozen=True, kw_only=True):
     connection: Annotated[
         list[str], says("Header names that a client's Connection header may list without losing them.")
     ] = []
-    not_append_x_forwarded_for: Annotated[
-        bool, says("Do not add the client's address to X-Forwarded-For.")
-    ] = False
+    not_append_x_forwarded_for: Annotated[bool, says("Do not add the client's address to X-Forwarded-For.")] = (
+        False
+    )
 
 
 class EncodedCharacters(Options, frozen=True, kw_only=True):

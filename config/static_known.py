@@ -1,7 +1,7 @@
 """Every static option that Traefik 3.7 has, as data: what an unknown name might have been meant to be.
 
-One line a section: its path, then its options. `*` stands for a name the user chooses (or for a list index), a
-word with `@` is a group of options spelled out once below. An option listed here that our structs lack is
+One line a section: its path, then its options. `*` stands for a name the user chooses (or a list index), a
+word with `@` for a group of options spelled out once below. An option listed here that our structs lack is
 refused with its full path rather than called unknown, and never ignored.
 """
 
@@ -20,8 +20,8 @@ _GROUPS: Final = {
     """,
     "@store": "endpoints password rootKey username",
     "@docker": """
-        allowEmptyServices constraints defaultRule endpoint exposedByDefault httpClientTimeout network password
-        useBindPortIP username watch
+        allowEmptyServices constraints defaultRule endpoint exposedByDefault httpClientTimeout network
+        password useBindPortIP username watch
     """,
     "@kubernetes": "certAuthFilePath endpoint labelSelector namespaces throttleDuration token",
     "@ingress": """
@@ -47,7 +47,8 @@ certificatesResolvers.*.acme.dnsChallenge.propagation: requireAllRNS
 core: defaultRuleSyntax strictTLSOptions
 entryPoints.*: address allowACMEByPass asDefault http3.advertisedPort reusePort udp.timeout
 entryPoints.*: proxyProtocol.insecure proxyProtocol.trustedIPs
-entryPoints.*.forwardedHeaders: addXForwardedSchemeHeaders connection insecure notAppendXForwardedFor trustedIPs
+entryPoints.*.forwardedHeaders: addXForwardedSchemeHeaders connection insecure trustedIPs
+entryPoints.*.forwardedHeaders: notAppendXForwardedFor
 entryPoints.*.http: aliasHeadersStrategy encodeQuerySemicolons maxHeaderBytes middlewares sanitizePath
 entryPoints.*.http: tls.certResolver tls.domains.*.main tls.domains.*.sans tls.options
 entryPoints.*.http: underscoreHeadersStrategy
@@ -77,8 +78,9 @@ ocsp: responderOverrides.*
 ping: entryPoint manualRouting terminatingStatusCode
 providers: plugin.*.* precedence providersThrottleDuration
 providers.consul: endpoints namespaces rootKey token @tls
-providers.consulCatalog: cache connectAware connectByDefault constraints defaultRule exposedByDefault namespaces
-providers.consulCatalog: prefix refreshInterval requireConsistent serviceName stale strictChecks watch
+providers.consulCatalog: cache connectAware connectByDefault constraints defaultRule exposedByDefault
+providers.consulCatalog: namespaces prefix refreshInterval requireConsistent serviceName stale strictChecks
+providers.consulCatalog: watch
 providers.consulCatalog.endpoint: address datacenter endpointWaitTime scheme token @tls
 providers.consulCatalog.endpoint.httpAuth: password username
 providers.docker: @docker @tls
@@ -154,7 +156,7 @@ class Known:
             node = node.below.setdefault(name.lower(), Known(name))
 
     def step(self, name: str) -> Known | None:
-        """The node one name further down; a name the user chooses leads through `*` and keeps its spelling."""
+        """The node one name further down; a name that the user chose leads through `*`."""
         return self.below.get(name.lower()) or self.below.get(ANY)
 
     def leaves(self, prefix: str = "") -> Iterator[str]:

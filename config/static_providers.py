@@ -14,24 +14,18 @@ class KubernetesCRD(Options, frozen=True, kw_only=True):
     token: Annotated[str, says("Bearer token, or a path to a file with it; outside a cluster only.")] = ""
     cert_auth_file_path: Annotated[str, says("CA file for the API server; outside a cluster only.")] = ""
     namespaces: Annotated[list[str], says("Namespaces to watch; empty watches the whole cluster.")] = []
-    label_selector: Annotated[
-        str, says("Kubernetes label selector that the custom resources must match.")
-    ] = ""
+    label_selector: Annotated[str, says("Kubernetes label selector that the custom resources must match.")] = ""
     ingress_class: Annotated[
         str, says("Value of kubernetes.io/ingress.class to serve; empty: none, empty or traefik.")
     ] = ""
-    throttle_duration_seconds: Annotated[
-        Duration, says("Shortest pause between two builds of this provider.")
-    ] = 0.0
+    throttle_duration_seconds: Annotated[Duration, says("Shortest pause between two builds of this provider.")] = (
+        0.0
+    )
     allow_empty_services: Annotated[
         bool, says("Serve 503 for a service without ready endpoints instead of dropping its route.")
     ] = False
-    allow_cross_namespace: Annotated[bool, says("Let resources refer to resources of other namespaces.")] = (
-        False
-    )
-    allow_external_name_services: Annotated[bool, says("Let routes use Services of type ExternalName.")] = (
-        False
-    )
+    allow_cross_namespace: Annotated[bool, says("Let resources refer to resources of other namespaces.")] = False
+    allow_external_name_services: Annotated[bool, says("Let routes use Services of type ExternalName.")] = False
     native_lb_by_default: Annotated[
         bool, says("Send to the Service's cluster address instead of its pods unless a route says otherwise.")
     ] = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import NODEFAULT, inspect
 
 from config.static import StaticConfiguration
@@ -21,7 +22,7 @@ Kind = Literal["bool", "int", "text", "duration", "texts", "floats", "map"]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value. `default` is what the struct has without it; `choices` are the only values allowed, if any."""
+    """One value. `default` is what the struct has without it; `choices`, if any, the only values allowed."""
 
     name: str
     attribute: str
@@ -113,9 +114,10 @@ def leaves(node: Section, prefix: str = "") -> Iterator[tuple[str, Leaf | Sectio
         yield from leaves(section, f"{inner}.")
 
 
-def _section(name: str, attribute: str, struct: type[Options], extras: dict[str, Any]) -> Section:
+def _section(name: str, attribute: str, struct: type[msgspec.Struct], extras: dict[str, Any]) -> Section:
     info = inspect.type_info(struct)
-    assert isinstance(info, inspect.StructType)
+    if not issubclass(struct, Options) or not isinstance(info, inspect.StructType):
+        raise TypeError(f"{struct.__name__} is no section of options")
     options = {item.encode_name.lower(): _option(item) for item in info.fields}
     return Section(
         name=name,

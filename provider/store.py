@@ -33,7 +33,7 @@ class Store:
         self._slices: dict[tuple[str, str], dict[str, EndpointSlice]] = {}
         self._changed: set[ObjectKey] = set()
         self._malformed: dict[tuple[str, ObjectKey], Finding] = {}
-        self.shadowed: set[ObjectKey] = set()
+        self._shadowed: set[ObjectKey] = set()
 
     def insert(self, kind: Kind, resource: Any, source: str = CLUSTER) -> bool:
         key = key_of(kind, resource)
@@ -83,8 +83,10 @@ class Store:
         changed, self._changed = self._changed, set()
         return changed
 
-    def malformed(self) -> list[Finding]:
-        return list(self._malformed.values())
+    def findings(self) -> list[Finding]:
+        """What is wrong with objects themselves: malformed, or hidden by one of another source."""
+        malformed = [finding for _, finding in sorted(self._malformed.items(), key=lambda item: item[0])]
+        return malformed + [_shadowed(key) for key in sorted(self._shadowed)]
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         return self._objects.get(kind, {}).get((namespace, name))
@@ -118,9 +120,9 @@ class Store:
         """Bring the merged view of one key in line with the layers."""
         held = [self._layers[source][key] for source in SOURCES if key in self._layers[source]]
         if len(held) > 1:
-            self.shadowed.add(key)
+            self._shadowed.add(key)
         else:
-            self.shadowed.discard(key)
+            self._shadowed.discard(key)
         objects = self._objects.setdefault(key.kind, {})
         place = (key.namespace, key.name)
         old, new = objects.get(place), held[0] if held else None
@@ -149,3 +151,15 @@ class Store:
             self._changed.add(ObjectKey(SERVICE.name, key.namespace, new.service_name))
             matters = True
         return matters
+
+
+def _shadowed(key: ObjectKey) -> Finding:
+    return Finding(
+        kind=key.kind,
+        namespace=key.namespace,
+        name=key.name,
+        severity="warning",
+        reason="Shadowed",
+        message="defined in the cluster and in the manifests; the cluster's object is used",
+        advice="remove the one from the manifests or rename it",
+    )

@@ -1,8 +1,8 @@
 """Which numbered behaviours have a passing test: `make behaviours`.
 
 `docs/behaviours.md` numbers what an operator of Traefik can observe, in four families. A test names what it
-proves with `@pytest.mark.behaviour("DP-7")`; the suite run with `--behaviours-json FILE` records the outcomes,
-and this command prints them by family or writes the table of `docs/compatibility.md`. A behaviour counts as
+proves with `@pytest.mark.behaviour("DP-7")`; a run with `--behaviours-json FILE` records the outcomes, and
+this command prints them by family or writes the table of `docs/compatibility.md`. A behaviour counts as
 tested when at least one of its tests passed and none failed.
 """
 

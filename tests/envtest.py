@@ -19,7 +19,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -35,6 +34,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.ports import PortReservation
 
 LOOPBACK = "127.0.0.1"
 SERVICE_RANGE = "10.96.0.0/16"
@@ -86,7 +87,8 @@ class ApiServer:
         self._users: list[tuple[str, str, tuple[str, ...]]] = []
         self._etcd: _Server | None = None
         self._apiserver: _Server | None = None
-        self._port, self._etcd_port, self._peer_port = _free_ports(3)
+        self._reservations = [PortReservation(LOOPBACK) for _ in range(3)]  # held through restarts
+        self._port, self._etcd_port, self._peer_port = (reserved.port for reserved in self._reservations)
         self.url = f"https://{LOOPBACK}:{self._port}"
         self.etcd_url = f"http://{LOOPBACK}:{self._etcd_port}"
         self.ca_path = self._folder / "ca.crt"
@@ -165,6 +167,8 @@ class ApiServer:
             if self._etcd is not None:
                 self._etcd.stop()
                 self._etcd = None
+            for reserved in self._reservations:
+                reserved.release()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def restart_apiserver(self) -> None:
@@ -341,10 +345,6 @@ class _Server:
     def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(folder),
-        }  # no proxies, no ETCD_*
         guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -352,7 +352,7 @@ class _Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=_environment(folder),
                 cwd=folder,
                 start_new_session=True,  # an interrupt at the terminal is for the tests, which then call stop
             )
@@ -371,6 +371,12 @@ class _Server:
         return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
 
+def _environment(home: Path) -> dict[str, str]:
+    """Ours, without what would change how a server behaves: proxies, and etcd's options by other means."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+    return {name: value for name, value in kept.items() if not name.startswith("ETCD_")} | {"HOME": str(home)}
+
+
 def _answers(ready: Callable[[], bool]) -> bool:
     """Whether it is ready, where not answering (or not yet) means no."""
     try:
@@ -383,23 +389,6 @@ def _encoded(body: object) -> bytes:
     if isinstance(body, bytes):
         return body
     return (body if isinstance(body, str) else json.dumps(body)).encode()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody else is given for a minute, though nobody listens there yet.
-
-    A closed connection keeps its port out of the kernel's choice (TIME_WAIT), while a server, which sets
-    SO_REUSEADDR, can still bind it: so tests that run at the same time never pick the same port.
-    """
-    ports = []
-    for _ in range(count):
-        with socket.create_server((LOOPBACK, 0)) as listener:
-            port = int(listener.getsockname()[1])
-            with socket.create_connection((LOOPBACK, port)) as client:
-                listener.accept()[0].close()  # the side that closes first keeps the port
-                client.recv(1)
-        ports.append(port)
-    return ports
 
 
 def _write_certificates(folder: Path) -> None:

@@ -19,7 +19,7 @@ LOOK_SECONDS: Final = 0.02
 
 
 def children() -> set[psutil.Process]:
-    """Living children and grandchildren of this process; those that have ended but were not waited for do not count."""
+    """Living children and grandchildren of this process; ended ones that nobody waited for do not count."""
     return {child for child in psutil.Process().children(recursive=True) if is_alive(child)}
 
 
@@ -48,7 +48,7 @@ def put_mark() -> str:
 
 
 def marked(mark: str, grace_seconds: float = GRACE_SECONDS) -> list[str]:
-    """Descriptions of the processes, this one apart, that carry the mark and do not go within the grace time."""
+    """Descriptions of other processes that carry the mark and do not go within the grace time."""
     end = time.monotonic() + grace_seconds
     while left := [process for process in psutil.process_iter() if carries(process, mark)]:
         if time.monotonic() >= end:

@@ -2,8 +2,8 @@
 
 Where a test can bind port zero itself it should. Where a process has to be given a port before it starts, a
 reservation holds it: a socket that is bound but does not listen. Linux hands such a port neither to a bind to
-port zero nor to an outgoing connection, while a server that sets SO_REUSEADDR or SO_REUSEPORT (as every server
-does) can still bind and listen on it. Connections are refused until it does.
+port zero nor to an outgoing connection, while a server that sets SO_REUSEADDR or SO_REUSEPORT (as nearly
+every server does) can still bind and listen on it. Connections are refused until it does.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.envtest import GUARD, ApiServer, EnvtestError, assets
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.envtest
 
@@ -38,7 +38,14 @@ def found() -> Path:
 
 @pytest.fixture(scope="module")
 def server(found: Path) -> Iterator[ApiServer]:
-    """One API server for the tests of this file, each of which writes objects of its own."""
+    """One API server for all tests that only read and write objects, each its own."""
+    with ApiServer(found) as running:
+        yield running
+
+
+@pytest.fixture
+def own_server(found: Path) -> Iterator[ApiServer]:
+    """An API server for one test, which may restart it: the leak check counts processes test by test."""
     with ApiServer(found) as running:
         yield running
 
@@ -60,14 +67,6 @@ def left_of(folder: Path) -> list[str]:
         with suppress(OSError):  # gone since
             lines.append(path.read_bytes().decode(errors="replace"))
     return [line for line in lines if str(folder) in line]
-
-
-def comes_to(wanted: int, ask: Callable[[], int]) -> bool:
-    """Whether the status asked for becomes the wanted one: the authorizer sees new roles through a watch."""
-    deadline = time.monotonic() + 30
-    while ask() != wanted and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return ask() == wanted
 
 
 def test_version(server: ApiServer) -> None:
@@ -124,33 +123,34 @@ def test_user_is_forbidden_until_a_role_is_bound(found: Path) -> None:
         binding = {"metadata": {"name": "reader"}, "roleRef": reference, "subjects": [group]}
         assert server.request("POST", f"{ROLES}/roles", role)[0] == 201
         assert server.request("POST", f"{ROLES}/rolebindings", binding)[0] == 201
-        assert comes_to(200, lambda: server.request("GET", CONFIGMAPS, token=jane)[0])
+        # the authorizer learns of new roles through a watch of its own
+        wait_until(lambda: server.request("GET", CONFIGMAPS, token=jane)[0] == 200, 30, what="jane may list")
         assert server.request("POST", CONFIGMAPS, {"metadata": {"name": "x"}}, token=jane)[0] == 403
 
 
-def test_compaction_gives_410(server: ApiServer) -> None:
+def test_compaction_gives_410(own_server: ApiServer) -> None:
     for name in ("one", "two", "three"):
-        create(server, name)
-    page = server.request("GET", f"{CONFIGMAPS}?limit=1")[1]
-    newest = version_of(create(server, "newest"))
+        create(own_server, name)
+    page = own_server.request("GET", f"{CONFIGMAPS}?limit=1")[1]
+    newest = version_of(create(own_server, "newest"))
 
-    assert server.compact_etcd() > int(newest)
+    assert own_server.compact_etcd() > int(newest)
 
-    (event,) = server.watch(f"{CONFIGMAPS}?watch=true&resourceVersion={newest}")
+    (event,) = own_server.watch(f"{CONFIGMAPS}?watch=true&resourceVersion={newest}")
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
     token = page["metadata"]["continue"]
     for query in (f"limit=1&continue={token}", f"resourceVersion={newest}&resourceVersionMatch=Exact"):
-        status, answer = server.request("GET", f"{CONFIGMAPS}?{query}")
+        status, answer = own_server.request("GET", f"{CONFIGMAPS}?{query}")
         assert (status, answer["reason"]) == (410, "Expired"), query
-    assert server.request("GET", f"{CONFIGMAPS}/newest")[0] == 200
+    assert own_server.request("GET", f"{CONFIGMAPS}/newest")[0] == 200
 
 
-def test_restart_keeps_address_data_and_tokens(server: ApiServer) -> None:
-    uid = create(server, "kept")["metadata"]["uid"]
-    url = server.url
-    server.restart_apiserver()
-    assert server.url == url
-    assert server.request("GET", f"{CONFIGMAPS}/kept")[1]["metadata"]["uid"] == uid
+def test_restart_keeps_address_data_and_tokens(own_server: ApiServer) -> None:
+    uid = create(own_server, "kept")["metadata"]["uid"]
+    url = own_server.url
+    own_server.restart_apiserver()
+    assert own_server.url == url
+    assert own_server.request("GET", f"{CONFIGMAPS}/kept")[1]["metadata"]["uid"] == uid
 
 
 def test_kubeconfig_serves_the_usual_client(server: ApiServer, tmp_path: Path) -> None:

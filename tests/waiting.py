@@ -1,7 +1,7 @@
 """Waiting for conditions instead of sleeping for luck.
 
-A test says what must become true and how long that may take at worst; it goes on the moment it is true, so the
-deadline can be generous without making the suite slow.
+A test says what must become true and how long that may take at worst; it goes on the moment it is true, so
+the deadline can be generous without making the suite slow.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def wait_until(
 ) -> T:
     """Call `predicate` until it returns something true, and return that.
 
-    Raises AssertionError, naming `what` and the last value, once `deadline_seconds` have gone by. An exception
-    of the predicate is the test's own and ends the wait. Inside a greenlet pass `pause=gevent.sleep`.
+    Raises AssertionError, naming `what` and the last value, once `deadline_seconds` have gone by. An
+    exception of the predicate ends the wait. Inside a greenlet pass `pause=gevent.sleep`.
     """
     end = time.monotonic() + deadline_seconds
     while True:

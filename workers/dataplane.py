@@ -119,9 +119,7 @@ class DataPlane:
         server.stop_accepting()
         server.close_idle()
         if not _wait_until(lambda: server.active == 0, life_cycle.grace_time_out_seconds):
-            self._log.warning(
-                "entry point %s: %d connections cut after the grace period", name, server.active
-            )
+            self._log.warning("entry point %s: %d connections cut after the grace period", name, server.active)
         server.abort()
 
     def quit(self) -> None:

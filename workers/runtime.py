@@ -101,9 +101,7 @@ class Runtime:
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
         self.endpoints: dict[str, list[Server]] = {}
-        self.tables: dict[str, RoutingTable] = {
-            name: RoutingTable.build(()) for name in environment.entry_points
-        }
+        self.tables: dict[str, RoutingTable] = {name: RoutingTable.build(()) for name in environment.entry_points}
 
     def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
         """The next runtime; of this one only the servers behind surviving load balancers are touched."""
@@ -215,8 +213,7 @@ def _compile(state: RouterState, environment: Environment, builder: ServiceBuild
     is_internal = provider_of(name) == PROVIDER_INTERNAL
     if state.priority > LARGEST_USER_PRIORITY and not is_internal:
         raise BuildError(
-            f"the router priority {state.priority} exceeds "
-            f"the max user-defined priority {LARGEST_USER_PRIORITY}"
+            f"the router priority {state.priority} exceeds the max user-defined priority {LARGEST_USER_PRIORITY}"
         )
     if not config.service:
         state.fail("router has no service and no child routers")

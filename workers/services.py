@@ -13,6 +13,7 @@ from typing import Final
 from config.http import LoadBalancer, Server, Service, Weighted
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.units import DurationError, parse_duration
+from workers.errors import NO_SERVER
 from workers.exchange import Exchange, Handler
 from workers.proxy import ServiceHandler
 from workers.upstream.balancer import WeightedRoundRobin

@@ -7,7 +7,12 @@ versions of an object compare equal exactly when nothing we read has changed. Li
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""Go's int: what is larger was never accepted by an API server and does not fit a generation."""
 
 
 class Resource(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
@@ -21,8 +26,8 @@ class Metadata(Resource, frozen=True, kw_only=True):
 
 class ServicePort(Resource, frozen=True, kw_only=True):
     name: str = ""
-    port: int = 0
-    node_port: int = 0
+    port: Int64 = 0
+    node_port: Int64 = 0
 
 
 class ServiceSpec(Resource, frozen=True, kw_only=True):
@@ -52,7 +57,7 @@ class SlicePort(Resource, frozen=True, kw_only=True):
     """A null name matches no Service port; a null or zero number is no port."""
 
     name: str | None = None
-    port: int | None = None
+    port: Int64 | None = None
 
 
 class EndpointConditions(Resource, frozen=True, kw_only=True):

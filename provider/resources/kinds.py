@@ -1,7 +1,7 @@
 """The one table of kinds that are watched: where the API serves each and how it is decoded.
 
-Informers, manifests and the store all read it, so a kind is added in one line. `essential` kinds hold back the
-first publication when they cannot be listed: without Services or EndpointSlices every route would vanish.
+Informers, manifests and the store all read it, so a kind is added in one line. `essential` kinds hold back
+the first publication when they cannot be listed: without Services or EndpointSlices every route would vanish.
 """
 
 from __future__ import annotations

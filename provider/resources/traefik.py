@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from provider.resources.core import Resource
+from provider.resources.core import Int64, Resource
 
 
 class ObjectReference(Resource, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class Cookie(Resource, frozen=True, kw_only=True):
     secure: bool = False
     http_only: bool = False
     same_site: str = ""
-    max_age: int = 0
+    max_age: Int64 = 0
     path: str | None = None
     domain: str = ""
 
@@ -43,19 +43,19 @@ class HealthCheck(Resource, frozen=True, kw_only=True):
     mode: str = ""
     path: str = ""
     method: str = ""
-    status: int = 0
-    port: int = 0
-    interval: int | str | None = None
-    unhealthy_interval: int | str | None = None
-    timeout: int | str | None = None
+    status: Int64 = 0
+    port: Int64 = 0
+    interval: Int64 | str | None = None
+    unhealthy_interval: Int64 | str | None = None
+    timeout: Int64 | str | None = None
     hostname: str = ""
     follow_redirects: bool | None = None
     headers: dict[str, str] = {}
 
 
 class PassiveHealthCheck(Resource, frozen=True, kw_only=True):
-    failure_window: int | str | None = None
-    max_failed_attempts: int | None = None
+    failure_window: Int64 | str | None = None
+    max_failed_attempts: Int64 | None = None
 
 
 class LoadBalancerSpec(Resource, frozen=True, kw_only=True):
@@ -64,14 +64,14 @@ class LoadBalancerSpec(Resource, frozen=True, kw_only=True):
     name: str = ""
     kind: str = ""
     namespace: str = ""
-    port: int | str = 0
+    port: Int64 | str = 0
     scheme: str = ""
     strategy: str = ""
     sticky: Sticky | None = None
     pass_host_header: bool | None = None
     response_forwarding: ResponseForwarding | None = None
     servers_transport: str = ""
-    weight: int | None = None
+    weight: Int64 | None = None
     native_lb: bool | None = msgspec.field(default=None, name="nativeLB")
     node_port_lb: bool = msgspec.field(default=False, name="nodePortLB")
     middlewares: list[ObjectReference] = []
@@ -89,7 +89,7 @@ class Observability(Resource, frozen=True, kw_only=True):
 class Route(Resource, frozen=True, kw_only=True):
     match: str = ""
     kind: str = ""
-    priority: int = 0
+    priority: Int64 = 0
     syntax: str = ""
     services: list[LoadBalancerSpec] = []
     middlewares: list[ObjectReference] = []

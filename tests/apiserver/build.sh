@@ -7,11 +7,12 @@
 # change of the pins builds anew. Progress goes to stderr, the path to stdout.
 #
 #   POINTSMAN_ENVTEST_CACHE   where to build; default ~/.cache/pointsman/envtest
-#   POINTSMAN_ENVTEST_JOBS    packages compiled at once; default 2, about 1 GiB each
+#   POINTSMAN_ENVTEST_JOBS    packages compiled at once; default 2; the
+#                             largest step takes 2.5 GiB
 #   POINTSMAN_ENVTEST_ETCD    path of an etcd, or "build" for the one pinned in
-#                             go.mod; default: etcd of PATH, else "build".
-#                             Before etcd 3.4.31 (Debian 12) the server refuses
-#                             streaming lists (sendInitialEvents); "build" has them
+#                             go.mod; default: etcd of PATH, else "build". With an
+#                             etcd before 3.4.31 (Debian 12) or 3.5.13 the server
+#                             refuses streaming lists (sendInitialEvents)
 #
 # Exit codes: 0 done, 1 the build failed, 2 bad setting, 3 Go is missing.
 set -euo pipefail

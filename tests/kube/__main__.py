@@ -44,9 +44,7 @@ def _watch_stdin(ended: threading.Event) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.kube", description="An in-memory Kubernetes API server"
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.kube", description="An in-memory Kubernetes API server")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--manifests", type=Path, help="folder of YAML files to start with")

@@ -17,7 +17,7 @@ from typing import Any
 from . import documents, errors
 from .discovery import discover
 from .errors import ApiError, Json, PageNotFound
-from .kinds import Kind, Registry
+from .kinds import BUILT_IN_GROUPS, Kind, Registry
 from .messages import LoggedRequest, Request, Response, error_response, json_response, text_response
 from .objects import Objects
 from .patches import json_patch, merge_patch, strategic_merge
@@ -61,9 +61,7 @@ class Rules:
 class Api:
     """Answers requests; thread safe."""
 
-    def __init__(
-        self, store: Store, registry: Registry, objects: Objects, reads: Reads, rules: Rules
-    ) -> None:
+    def __init__(self, store: Store, registry: Registry, objects: Objects, reads: Reads, rules: Rules) -> None:
         self.requests: deque[LoggedRequest] = deque(maxlen=_KEPT_REQUESTS)
         self.request_count = 0
         self._store = store
@@ -106,7 +104,8 @@ class Api:
             raise outage
         verb = _verb(request, name)
         self._authorize(group, plural, subresource, verb, namespace, name)
-        kind = self._find_kind(group, version, plural, namespace, name)
+        kind = self._find_kind(group, version, plural)
+        _check_scope(kind, verb, namespace, name)
         return self._perform(verb, Target(kind, namespace, name, subresource), request)
 
     def _authenticate(self, request: Request) -> None:
@@ -117,26 +116,22 @@ class Api:
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise errors.unauthorized()
 
-    def _authorize(
-        self, group: str, plural: str, subresource: str, verb: str, namespace: str, name: str
-    ) -> None:
+    def _authorize(self, group: str, plural: str, subresource: str, verb: str, namespace: str, name: str) -> None:
         resource = f"{plural}/{subresource}" if subresource else plural
         if self._rules.denies(resource, verb):
             raise errors.forbidden(group, resource, verb, namespace, name)
 
-    def _find_kind(self, group: str, version: str, plural: str, namespace: str, name: str) -> Kind:
+    def _find_kind(self, group: str, version: str, plural: str) -> Kind:
         with self._store.lock:
             kind = self._registry.lookup(group, version, plural)
-        if kind is None or (namespace and not kind.namespaced):
-            raise PageNotFound
-        if kind.namespaced and name and not namespace:
-            raise PageNotFound
+        if kind is None:
+            raise errors.unknown_resource() if group in BUILT_IN_GROUPS else PageNotFound
         return kind
 
     def _perform(self, verb: str, target: Target, request: Request) -> Response | Watch:
         kind, namespace, name = target.kind, target.namespace, target.name
         if target.subresource and (target.subresource != "status" or not kind.status):
-            raise PageNotFound
+            raise PageNotFound if kind.custom else errors.unknown_resource()
         match verb:
             case "watch":
                 return self._reads.watch(kind, namespace, name, request, time.monotonic())
@@ -144,7 +139,7 @@ class Api:
                 return self._reads.list(kind, namespace, request)
             case "get":
                 return _entry_response(self._objects.get(kind, namespace, name))
-            case "create" if not name and bool(namespace) == kind.namespaced:
+            case "create" if not name:
                 body, dry_run = _json_body(request), _dry_run(request)
                 return _entry_response(self._objects.create(kind, namespace, body, dry_run=dry_run), 201)
             case "update" if name:
@@ -155,6 +150,8 @@ class Api:
                 return self._delete(target, request)
             case "deletecollection":
                 return self._delete_collection(target, request)
+            case "update" | "patch" if kind.custom and not name:
+                raise errors.bad_request("name must be provided")
         raise errors.method_not_allowed()
 
     def _update(self, target: Target, request: Request) -> Response:
@@ -215,6 +212,17 @@ def _resource_segments(segments: list[str]) -> tuple[str, str, list[str]] | None
     if segments[:1] == ["apis"] and len(segments) > 3:
         return segments[1], segments[2], segments[3:]
     return None
+
+
+def _check_scope(kind: Kind, verb: str, namespace: str, name: str) -> None:
+    """Only lists and watches of namespaced kinds may leave out the namespace."""
+    if bool(namespace) == kind.namespaced or (kind.namespaced and verb in ("list", "watch") and not name):
+        return
+    if kind.custom:
+        raise PageNotFound
+    if namespace or name:
+        raise errors.unknown_resource()
+    raise errors.method_not_allowed()
 
 
 def _split(rest: list[str]) -> tuple[str, str, str, str]:

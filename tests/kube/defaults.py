@@ -27,6 +27,7 @@ class Defaults:
             "secrets": _secret,
             "services": self._service,
             "endpointslices.discovery.k8s.io": _endpoint_slice,
+            "ingresses.networking.k8s.io": _ingress,
             "namespaces": _namespace,
             "customresourcedefinitions.apiextensions.k8s.io": _definition,
         }
@@ -45,12 +46,16 @@ class Defaults:
         for port in spec.get("ports") or ():
             port.setdefault("protocol", "TCP")
             port.setdefault("targetPort", port.get("port"))
+        document.setdefault("status", {}).setdefault("loadBalancer", {})
         if spec["type"] == "ExternalName":
             return
         if not spec.get("clusterIP"):
             address = before.get("clusterIP") or str(ipaddress.IPv4Address(next(self._addresses)))
             spec["clusterIP"] = address
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+        spec.setdefault("ipFamilies", ["IPv6" if ":" in spec["clusterIP"] else "IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
         if spec["type"] in ("NodePort", "LoadBalancer"):
             known = {port.get("port"): port.get("nodePort") for port in before.get("ports") or ()}
             for port in spec.get("ports") or ():
@@ -66,11 +71,17 @@ def _secret(document: Json, previous: Json | None) -> None:
         data.update({key: base64.b64encode(value.encode()).decode() for key, value in plain.items()})
 
 
+def _ingress(document: Json, previous: Json | None) -> None:
+    document.setdefault("status", {}).setdefault("loadBalancer", {})
+
+
 def _endpoint_slice(document: Json, previous: Json | None) -> None:
     document.setdefault("addressType", "IPv4")
     for port in document.get("ports") or ():
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")
+    for endpoint in document.get("endpoints") or ():
+        endpoint.setdefault("conditions", {})
 
 
 def _namespace(document: Json, previous: Json | None) -> None:

@@ -19,9 +19,7 @@ def endpoint_slice(
     """Addresses are text or whole endpoints as dicts, which then decide their own conditions."""
     shared = {name: value for name, value in conditions.items() if value is not None}
     endpoints: list[Json] = [
-        {"addresses": [item], "conditions": shared}
-        if isinstance(item, str)
-        else {"conditions": shared, **item}
+        {"addresses": [item], "conditions": shared} if isinstance(item, str) else {"conditions": shared, **item}
         for item in addresses
     ]
     first = next((endpoint["addresses"][0] for endpoint in endpoints), "")

@@ -33,7 +33,7 @@ class ApiError(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = dict(details or {})
+        self.details = None if details is None else dict(details)
         self.headers = dict(headers or {})
         self.continue_token = continue_token
 
@@ -45,9 +45,10 @@ class ApiError(Exception):
             "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
-        if self.details:
+        if self.reason:
+            answer["reason"] = self.reason
+        if self.details is not None:
             answer["details"] = self.details
         answer["code"] = self.code
         return answer
@@ -77,7 +78,8 @@ def forbidden(group: str, resource: str, verb: str, namespace: str, name: str) -
         f'{subject}{quoted} is forbidden: User "system:serviceaccount:default:test" cannot {verb} '
         f'resource "{resource}" in API group "{group}" {scope}'
     )
-    return ApiError(403, "Forbidden", message, details={"name": name, "group": group, "kind": resource})
+    named = {"name": name, "group": group, "kind": resource}
+    return ApiError(403, "Forbidden", message, details={key: text for key, text in named.items() if text})
 
 
 def not_found(kind: Kind, name: str) -> ApiError:
@@ -85,9 +87,20 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return ApiError(404, "NotFound", message, details=_details(kind, name))
 
 
+def unknown_resource() -> ApiError:
+    """For paths of groups that the server itself defines; those of custom groups are `PageNotFound`."""
+    message = "the server could not find the requested resource"
+    return ApiError(404, "NotFound", message, details={})
+
+
 def method_not_allowed() -> ApiError:
     message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message)
+    return ApiError(405, "MethodNotAllowed", message, details={})
+
+
+def plain(message: str) -> ApiError:
+    """What becomes of an error that the real server did not foresee: 500 without a reason."""
+    return ApiError(500, "", message)
 
 
 def already_exists(kind: Kind, name: str) -> ApiError:
@@ -96,9 +109,7 @@ def already_exists(kind: Kind, name: str) -> ApiError:
 
 
 def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
-    why = why or (
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )
+    why = why or ("the object has been modified; please apply your changes to the latest version and try again")
     message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
     return ApiError(409, "Conflict", message, details=_details(kind, name))
 
@@ -115,13 +126,7 @@ def unsupported_media_type(media_type: str, supported: Sequence[str]) -> ApiErro
 
 def invalid(kind: Kind, name: str, findings: Sequence[str]) -> ApiError:
     """`findings` read `field.path: what is wrong`; without a colon there is no field."""
-    causes = []
-    for finding in findings:
-        field, separator, sentence = finding.partition(": ")
-        cause = {"reason": "FieldValueInvalid", "message": sentence if separator else finding}
-        if separator:
-            cause["field"] = field
-        causes.append(cause)
+    causes = [_cause(finding) for finding in findings]
     subject = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     listed = findings[0] if len(findings) == 1 else f"[{', '.join(findings)}]"
     details = {
@@ -133,16 +138,27 @@ def invalid(kind: Kind, name: str, findings: Sequence[str]) -> ApiError:
     return ApiError(422, "Invalid", f'{subject} "{name}" is invalid: {listed}', details=details)
 
 
+def _cause(finding: str) -> Json:
+    field, separator, sentence = finding.partition(": ")
+    reasons = {
+        "Forbidden": "FieldValueForbidden",
+        "Required value": "FieldValueRequired",
+        "Unsupported value": "FieldValueNotSupported",
+    }
+    reason = reasons.get(sentence.partition(":")[0], "FieldValueInvalid")
+    if not separator:
+        return {"reason": reason, "message": finding}
+    return {"reason": reason, "message": sentence, "field": field}
+
+
 def invalid_options(finding: str) -> ApiError:
     """List or watch parameters that contradict each other."""
-    field, _, sentence = finding.partition(": ")
-    cause = {"reason": "FieldValueForbidden", "message": sentence, "field": field}
-    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]}
+    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [_cause(finding)]}
     return ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {finding}', details=details)
 
 
 def too_large_version(asked: int, current: int) -> ApiError:
-    message = f"Too large resource version: {asked}, current: {current}"
+    message = f"Timeout: Too large resource version: {asked}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     details = {"retryAfterSeconds": 1, "causes": [cause]}
     return ApiError(504, "Timeout", message, details=details, headers={"Retry-After": "1"})

@@ -26,6 +26,8 @@ class Kind:
     namespaced: bool = True
     status: bool = False
     """Has a `/status` subresource: writes to the object ignore status, writes to status only that."""
+    status_on_create: bool = False
+    """A status in the first write is kept, as kubelets need it for their nodes."""
     generation: bool = True
     """`metadata.generation` is kept; the older core kinds do not have it."""
     custom: bool = False
@@ -81,7 +83,8 @@ CORE_KINDS = (
     Kind("", "v1", "secrets", "Secret", generation=False, fields=("type",)),
     Kind("", "v1", "configmaps", "ConfigMap", generation=False, short_names=("cm",)),
     Kind(
-        "", "v1", "nodes", "Node", namespaced=False, status=True, generation=False, short_names=("no",),
+        "", "v1", "nodes", "Node", namespaced=False, status=True, status_on_create=True, generation=False,
+        short_names=("no",),
         merge_keys={"conditions": "type", "addresses": "type", "taints": "key"},
         fields=("spec.unschedulable",),
     ),
@@ -119,6 +122,9 @@ OPTIONAL_KINDS = (
         custom=True, unconditional_update=False, short_names=("refgrant",),
     ),
 )  # fmt: skip
+
+
+BUILT_IN_GROUPS = frozenset(kind.group for kind in CORE_KINDS)
 
 
 class Registry:

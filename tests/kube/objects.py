@@ -55,10 +55,10 @@ class Objects:
             _check_name(kind, metadata)
             name = metadata["name"]
             if metadata.get("resourceVersion"):
-                raise errors.bad_request("resourceVersion should not be set on objects to be created")
+                raise errors.plain("resourceVersion should not be set on objects to be created")
             if (namespace, name) in self._store.collection(kind).entries:
                 raise errors.already_exists(kind, name)
-            if kind.status:
+            if kind.status and not kind.status_on_create:
                 document.pop("status", None)
             return self._store_new(kind, document, dry_run)
 
@@ -246,10 +246,7 @@ def _checked_body(kind: Kind, namespace: str, body: Json) -> Json:
     """A deep copy of the body with metadata that fits the request."""
     if not isinstance(body, dict) or not isinstance(body.get("metadata", {}), dict):
         raise errors.bad_request("the object provided is unrecognized (must be of type object)")
-    for field, wanted in (("kind", kind.kind), ("apiVersion", kind.api_version)):
-        if body.get(field) not in (None, "", wanted):
-            message = f"{field} in the data ({body[field]}) does not match the expected one ({wanted})"
-            raise errors.bad_request(message)
+    _check_kind(kind, body)
     document: Json = json.loads(json.dumps(body))
     metadata = document.setdefault("metadata", {})
     metadata.pop("managedFields", None)
@@ -261,6 +258,20 @@ def _checked_body(kind: Kind, namespace: str, body: Json) -> Json:
     else:
         metadata.pop("namespace", None)
     return {"kind": kind.kind, "apiVersion": kind.api_version, **document}
+
+
+def _check_kind(kind: Kind, body: Json) -> None:
+    """Built-in kinds may leave out what the path says already, custom ones may not."""
+    for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
+        given = body.get(field)
+        if not given and kind.custom:
+            message = f"the object provided is unrecognized (must be of type {kind.kind}): {field} is missing"
+            raise errors.bad_request(message)
+        if given and given != wanted:
+            if kind.custom:
+                name = str(body.get("metadata", {}).get("name"))
+                raise errors.invalid(kind, name, [f'{field}: Invalid value: "{given}": must be {wanted}'])
+            raise errors.bad_request(f"{field} {given!r} in the data cannot be handled as {wanted!r}")
 
 
 def _check_name(kind: Kind, metadata: Json) -> None:

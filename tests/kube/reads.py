@@ -73,20 +73,20 @@ class Reads:
         selection = _selection(kind, namespace, request, name)
         query = request.query
         send_initial = self._wants_initial_events(request)
-        version = _number(query, "resourceVersion")
+        version = _watch_version(query)
         timeout = _number(query, "timeoutSeconds") or self._settings.watch_timeout_seconds
         with self._store.lock:
             collection = self._store.collection(kind)
             from_now = version == 0 or send_initial
+            position, failure = collection.log_end, None
             initial: Sequence[Entry] = ()
-            if from_now:
-                position = collection.log_end
-                if send_initial is not False:
-                    initial = selection.pick(collection.ordered())
-            else:
-                position = self._position(collection, version)
+            if not from_now:
+                position, failure = self._start_after(collection, version)
+            elif send_initial is not False:
+                initial = selection.pick(collection.ordered())
             options = WatchOptions(
                 position=position,
+                failure=failure,
                 initial=initial,
                 announce_end_of_initial=bool(send_initial) and request.flag("allowWatchBookmarks"),
                 bookmarks=request.flag("allowWatchBookmarks"),
@@ -95,14 +95,14 @@ class Reads:
             )
             return Watch(self._store, collection, selection, options, now)
 
-    def _position(self, collection: Collection, version: int) -> int:
-        """A too old version is reported in the stream: position -1 is before any log."""
+    def _start_after(self, collection: Collection, version: int) -> tuple[int, errors.ApiError | None]:
+        """The log position after a version, or the error to report inside the stream."""
         try:
-            return collection.position_after(version)
-        except errors.ApiError:
+            return collection.position_after(version), None
+        except errors.ApiError as too_old:
             if self._settings.gone_as_status:
                 raise
-            return -1
+            return collection.log_end, too_old
 
     def _wants_initial_events(self, request: Request) -> bool | None:
         """True and False as asked for, None when the parameter is absent."""
@@ -136,9 +136,17 @@ def _number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, "")
     if not text:
         return 0
-    if not text.isdecimal():
-        raise errors.bad_request(f'{name}: Invalid value: "{text}": must be a non-negative integer')
-    return int(text)
+    try:
+        return max(0, int(text))
+    except ValueError:
+        raise errors.bad_request(f'{name}: Invalid value: "{text}": invalid syntax') from None
+
+
+def _watch_version(query: Mapping[str, str]) -> int:
+    try:
+        return _number(query, "resourceVersion")
+    except errors.ApiError as error:
+        raise errors.plain(error.message) from None
 
 
 def _list_version(query: Mapping[str, str]) -> int | None:
@@ -189,7 +197,8 @@ def _page(
     if start != ("", ""):
         entries = entries[bisect_left(entries, start, key=lambda entry: entry.key) :]
     picked = selection.pick(entries)
-    metadata: dict[str, object] = {"resourceVersion": str(version)}
+    metadata: dict[str, object] = {"continue": ""} if collection.kind.custom else {}
+    metadata["resourceVersion"] = str(version)
     if 0 < limit < len(picked):
         metadata["continue"] = _token(version, picked[limit].key)
         if selection.labels is None and selection.fields is None:

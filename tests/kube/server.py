@@ -65,9 +65,8 @@ class KubeServer:
         self._registry = Registry(served, (*served, *OPTIONAL_KINDS))
         self._objects = Objects(self._store, self._registry, self.validators)
         self._rules = Rules(token=token)
-        self._api = Api(
-            self._store, self._registry, self._objects, Reads(self._store, self.settings), self._rules
-        )
+        self._outage = False
+        self._api = Api(self._store, self._registry, self._objects, Reads(self._store, self.settings), self._rules)
         context = _tls_context(tls_cert, tls_key, client_ca)
         self._scheme = "https" if context is not None else "http"
         self._host = f"[{host}]" if ":" in host else host
@@ -319,6 +318,9 @@ class KubeServer:
             self._end_outage(mode)
 
     def _begin_outage(self, mode: OutageMode, retry_after: int | None, plurals: frozenset[str]) -> None:
+        if self._outage:
+            raise RuntimeError("one outage at a time")
+        self._outage = True
         match mode:
             case "hang":
                 self._store.frozen = True
@@ -332,6 +334,7 @@ class KubeServer:
                 self._rules.outage = errors.outage(mode, retry_after)
 
     def _end_outage(self, mode: OutageMode) -> None:
+        self._outage = False
         self._rules.outage = None
         network = self._listener.network
         network.drop = False

@@ -55,6 +55,8 @@ class WatchOptions:
     """What the client asked for, times in seconds on the monotonic clock."""
 
     position: int
+    failure: ApiError | None = None
+    """Why the watch cannot start; reported inside the stream, as the real server does for old versions."""
     initial: Sequence[Entry] = ()
     announce_end_of_initial: bool = False
     bookmarks: bool = False
@@ -78,9 +80,13 @@ class Watch:
         self._pending: deque[bytes] = deque()
         self._bookmark_asked = False
         self._ending: Ending | None = None
+        self._failed = False
         self._deadline = now + options.timeout_seconds
         self._next_bookmark = now + options.bookmark_interval_seconds
-        self._prepare_initial()
+        if options.failure is not None:
+            self._fail(options.failure)
+        else:
+            self._prepare_initial()
         collection.watches.add(self)
         store.changed.notify_all()
 
@@ -120,25 +126,25 @@ class Watch:
                 return [], self._ending, 0.0
             if self._store.frozen:
                 return [], None, 3600.0
-            self._read_log()
-            timed_out = now >= self._deadline and self._ending is None
-            if self._ending is None:
-                self._add_bookmark(now, timed_out)
-            if timed_out:
+            if now >= self._deadline:
                 self._ending = Ending.CLEAN
+            if not self._failed:
+                self._read_log()
+            caught_up = self._failed or self._position >= self.collection.log_end
+            if caught_up and not self._failed:
+                self._add_bookmark(now)
             frames = list(self._pending)
             self._pending.clear()
             self.events_sent += len(frames)
-            more = self._position < self.collection.log_end and self._ending is None
-            return frames, self._ending, 0.0 if more else max(0.0, self._next_time() - now)
+            if not caught_up:
+                return frames, None, 0.0
+            return frames, self._ending, max(0.0, self._next_time() - now)
 
     def _next_time(self) -> float:
         return min(self._deadline, self._next_bookmark) if self._options.bookmarks else self._deadline
 
     def _read_log(self) -> None:
         collection = self.collection
-        if self._ending is not None:
-            return
         if self._position < collection.log_start:
             self._fail(collection.too_old(collection.compacted - 1))
             return
@@ -164,10 +170,9 @@ class Watch:
             last = Entry(self.collection.kind, change.previous.document, change.version)
             self._pending.append(event_frame("DELETED", last.data))
 
-    def _add_bookmark(self, now: float, timed_out: bool) -> None:
-        caught_up = self._position >= self.collection.log_end
-        due = self._options.bookmarks and (now >= self._next_bookmark or timed_out)
-        if caught_up and (due or self._bookmark_asked):
+    def _add_bookmark(self, now: float) -> None:
+        due = self._options.bookmarks and (now >= self._next_bookmark or now >= self._deadline)
+        if due or self._bookmark_asked:
             self._pending.append(self._bookmark(None))
             self._bookmark_asked = False
             self._next_bookmark = now + self._options.bookmark_interval_seconds
@@ -184,6 +189,7 @@ class Watch:
 
     def _fail(self, error: ApiError) -> None:
         self._pending.append(event_frame("ERROR", encode(error.status())))
+        self._failed = True
         self._ending = Ending.CLEAN
 
     def close(self) -> None:

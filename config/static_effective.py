@@ -1,0 +1,144 @@
+"""From what the user wrote to what is in force: derived entry points, and checks that need the whole picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Final
+
+import msgspec
+
+from config.control_page import SLOT_COUNT
+from config.networks import NetworkError, parse_network
+from config.static import (
+    TRAEFIK_ENTRY_POINT,
+    Address,
+    AddressError,
+    EntryPoint,
+    StaticConfiguration,
+    parse_address,
+)
+from config.static_errors import Problem
+from config.static_schema import Indexed, Leaf, Named, Section, root
+
+_BASE_PATH: Final = re.compile(r"/[a-zA-Z0-9/_.:~-]*")
+_WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+# Integers whose negative values mean something.
+_MAY_BE_NEGATIVE: Final = ("serversTransport.maxIdleConnsPerHost",)
+
+
+def derive(static: StaticConfiguration) -> StaticConfiguration:
+    """Add the entry points that nobody declared but that are needed: `http` on :80, `traefik` on :8080."""
+    points = dict(static.entry_points) or {"http": EntryPoint(address=":80")}
+    if TRAEFIK_ENTRY_POINT not in points and _needs_traefik(static):
+        points[TRAEFIK_ENTRY_POINT] = EntryPoint(address=":8080")
+    return msgspec.structs.replace(static, entry_points=points)
+
+
+def _needs_traefik(static: StaticConfiguration) -> bool:
+    ping = static.ping
+    on_ping = ping is not None and not ping.manual_routing and ping.entry_point == TRAEFIK_ENTRY_POINT
+    return on_ping or (static.api is not None and static.api.insecure)
+
+
+def check(static: StaticConfiguration) -> Iterator[Problem]:
+    """Everything that makes an effective configuration unusable."""
+    yield from _check_addresses(static)
+    for name, point in static.entry_points.items():
+        yield from _check_entry_point(f"entryPoints.{name}", point)
+    yield from _check_features(static)
+    yield from _check_numbers(root(), static, "")
+    if static.workers > SLOT_COUNT:
+        yield _problem("workers", f"must not be above {SLOT_COUNT}")
+
+
+def remarks(static: StaticConfiguration) -> Iterator[str]:
+    """What works but is probably not what the user wants."""
+    if static.providers.kubernetes_crd is None and static.providers.manifests is None:
+        yield "no provider is configured: every request will be answered 404"
+    if static.core.default_rule_syntax == "v2":
+        yield "core.defaultRuleSyntax: the v2 rule syntax is deprecated"
+
+
+def _check_addresses(static: StaticConfiguration) -> Iterator[Problem]:
+    usable: list[tuple[str, Address]] = []
+    for name, point in static.entry_points.items():
+        path = f"entryPoints.{name}.address"
+        if not point.address:
+            yield _problem(path, "is missing; write [host]:port")
+            continue
+        try:
+            address = parse_address(point.address)
+        except AddressError as error:
+            yield _problem(path, f"is wrong: {error}")
+            continue
+        if address.protocol == "udp":
+            yield _problem(
+                path, "with /udp is an option of Traefik that this version of Pointsman does not have yet"
+            )
+        usable.append((name, address))
+    for (first, one), (second, other) in combinations(usable, 2):
+        if _collide(one, other):
+            yield _problem(
+                f"entryPoints.{second}.address",
+                f"{static.entry_points[second].address} is taken by entry point {first} "
+                f"({static.entry_points[first].address})",
+            )
+
+
+def _collide(one: Address, other: Address) -> bool:
+    if one.port == 0 or (one.port, one.protocol) != (other.port, other.protocol):
+        return False
+    hosts = {one.host, other.host}
+    if "0.0.0.0" in hosts and any(":" in host and host != "::" for host in hosts):  # noqa: S104
+        return False
+    return len(hosts) == 1 or not hosts.isdisjoint(_WILDCARDS)
+
+
+def _check_entry_point(path: str, point: EntryPoint) -> Iterator[Problem]:
+    for entry in point.forwarded_headers.trusted_ips:
+        try:
+            parse_network(entry)
+        except NetworkError:
+            yield _problem(
+                f"{path}.forwardedHeaders.trustedIPs", f"holds {entry!r}, which is no address or CIDR block"
+            )
+
+
+def _check_features(static: StaticConfiguration) -> Iterator[Problem]:
+    ping, api, manifests = static.ping, static.api, static.providers.manifests
+    if ping is not None:
+        if not ping.manual_routing and ping.entry_point not in static.entry_points:
+            known = ", ".join(sorted(static.entry_points))
+            yield _problem(
+                "ping.entryPoint", f"names {ping.entry_point!r}, which is no entry point (known: {known})"
+            )
+        if not 200 <= ping.terminating_status_code <= 599:
+            yield _problem("ping.terminatingStatusCode", "must be a status from 200 to 599")
+    if api is not None and not _BASE_PATH.fullmatch(api.base_path):
+        yield _problem("api.basePath", "must begin with / and hold only letters, digits and / _ . : ~ -")
+    if manifests is not None and not manifests.directory:
+        yield _problem("providers.manifests.directory", "is missing")
+
+
+def _check_numbers(section: Section, value: object, prefix: str) -> Iterator[Problem]:
+    """No duration and, with few exceptions, no integer is negative."""
+    for option in section.options.values():
+        path, held = f"{prefix}{option.name}", getattr(value, option.attribute)
+        match option:
+            case Leaf(kind="int" | "duration"):
+                if held < 0 and path not in _MAY_BE_NEGATIVE:
+                    yield _problem(path, "must not be negative")
+            case Section() if held is not None:
+                yield from _check_numbers(option, held, f"{path}.")
+            case Named():
+                for name, below in held.items():
+                    yield from _check_numbers(option.element, below, f"{path}.{name}.")
+            case Indexed():
+                for index, below in enumerate(held):
+                    yield from _check_numbers(option.element, below, f"{path}[{index}].")
+
+
+def _problem(path: str, message: str) -> Problem:
+    return Problem(path, "", f"{path} {message}")

@@ -1,0 +1,272 @@
+"""The listening sockets of all entry points, kept by the master from start to end.
+
+Each entry point has one SO_REUSEPORT socket for each *lane*; a lane is the place of one worker. The master
+keeps every socket open, so connections that wait in a dead worker's queue are accepted by its successor and
+nothing is refused. A socket that came from systemd is one for all lanes. A lane nobody works on must not
+listen (the kernel would hand it connections): lanes are opened when a worker is wanted and closed, always the
+last one first, after the kernel was told to choose it no more (steering).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from config.static import EntryPoint, parse_address
+from master import steering
+
+BACKLOG: Final = 4096
+KEEP_ALIVE_SECONDS: Final = 180
+"""Idle time and interval of TCP probes; set on the listener, accepted sockets inherit it."""
+
+log = logging.getLogger(__name__)
+
+
+class BindError(Exception):
+    """An entry point cannot be opened; the message names it, its address and the reason."""
+
+
+class Binding:
+    """The sockets of one entry point: one for each lane, or a single one that all lanes share."""
+
+    def __init__(self, name: str, address: str, sockets: list[socket.socket], is_shared: bool = False) -> None:
+        self.name = name
+        self.address = address
+        self.sockets = sockets
+        self.is_shared = is_shared
+
+    def socket_of(self, lane: int) -> socket.socket:
+        return self.sockets[0 if self.is_shared else lane]
+
+    @property
+    def bound_address(self) -> str:
+        """What clients connect to: the configured address with the port that the kernel chose for port 0."""
+        return format_address(self.sockets[0].getsockname())
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+        self.sockets.clear()
+
+    def __repr__(self) -> str:
+        return f"<Binding {self.name} {self.address} {len(self.sockets)} sockets shared={self.is_shared}>"
+
+
+class Sockets:
+    """All bindings. Master only, except `keep_lane`, which a forked worker calls once."""
+
+    def __init__(self, lane_count: int, owner: tuple[int, int] | None = None) -> None:
+        self.bindings: dict[str, Binding] = {}
+        self.lane_count = lane_count
+        self._owner = owner
+        self._is_steered = False
+
+    def adopt(self, binding: Binding) -> None:
+        """Take over sockets from systemd or the master before us; those of lanes not wanted are closed."""
+        self.bindings[binding.name] = binding
+        if binding.is_shared:
+            return
+        # the group may carry the former master's program
+        self._is_steered = True
+        for surplus in binding.sockets[self.lane_count :]:
+            surplus.close()
+        del binding.sockets[self.lane_count :]
+
+    def update(self, entry_points: Mapping[str, EntryPoint]) -> list[str]:
+        """Bind what is new in `entry_points`, close what is gone, keep the rest. Returns the new names.
+
+        All or nothing: raises BindError with every former socket still open.
+        """
+        wanted = {name: point for name, point in entry_points.items() if point.protocol == "tcp"}
+        kept = self._kept(wanted)
+        opened: dict[str, Binding] = {}
+        try:
+            for name, point in wanted.items():
+                if name not in kept:
+                    opened[name] = self._open(name, point)
+            for binding in kept.values():
+                self._extend(binding)
+        except BaseException:
+            for binding in opened.values():
+                binding.close()
+            raise
+        for name, binding in self.bindings.items():
+            if binding not in kept.values():
+                log.info("entry point %s no longer listens at %s", name, binding.bound_address)
+                binding.close()
+        self.bindings = {name: kept.get(name) or opened[name] for name in wanted}
+        for name, binding in self.bindings.items():
+            binding.name = name
+        if self._is_steered:
+            self.steer(self.lane_count)
+        return list(opened)
+
+    def _kept(self, wanted: Mapping[str, EntryPoint]) -> dict[str, Binding]:
+        """Bindings that go on, by new name. One that only changed its name keeps its sockets."""
+        by_address = {binding.address: binding for binding in self.bindings.values()}
+        kept = {}
+        for name, point in wanted.items():
+            former = self.bindings.get(name)
+            if former is not None and (former.is_shared or former.address == point.address):
+                kept[name] = former
+            elif point.address in by_address and point.port:
+                kept[name] = by_address[point.address]
+        return kept
+
+    def _open(self, name: str, point: EntryPoint) -> Binding:
+        host, port, _ = parse_address(point.address)
+        try:
+            if port and not point.reuse_port:
+                _refuse_taken(host, port)
+            first = listening_socket(host, port, self._owner)
+        except OSError as error:
+            raise BindError(_explain(name, point.address, error)) from error
+        binding = Binding(name, point.address, [first])
+        try:
+            self._extend(binding)
+        except BaseException:
+            binding.close()
+            raise
+        return binding
+
+    def _extend(self, binding: Binding) -> None:
+        """Open sockets up to the number of lanes, at the address of the first one."""
+        while not binding.is_shared and len(binding.sockets) < self.lane_count:
+            host, port = binding.sockets[0].getsockname()[:2]
+            try:
+                binding.sockets.append(listening_socket(host, port, self._owner))
+            except OSError as error:
+                raise BindError(_explain(binding.name, binding.address, error)) from error
+
+    def open_lane(self) -> None:
+        """One more lane at the end. Raises BindError; the lane is not there then."""
+        self.lane_count += 1
+        try:
+            for binding in self.bindings.values():
+                self._extend(binding)
+        except BindError:
+            self.close_last_lane()
+            raise
+        if self._is_steered:
+            self.steer(self.lane_count)
+
+    def close_last_lane(self) -> None:
+        """Close the master's copies of the last lane; its worker's copies live on until it closes them."""
+        self.lane_count -= 1
+        for binding in self.bindings.values():
+            while not binding.is_shared and len(binding.sockets) > self.lane_count:
+                binding.sockets.pop().close()
+
+    def steer(self, lane_count: int) -> None:
+        """From now on new connections go to the first `lane_count` lanes only; the others still listen."""
+        self._is_steered = True
+        for binding in self.bindings.values():
+            if lane_count and not binding.is_shared:
+                try:
+                    steering.steer(binding.sockets[0], lane_count)
+                except OSError as error:
+                    log.warning("connections cannot be steered", extra={"error": error.strerror})
+
+    def listeners(self, lane: int) -> dict[str, socket.socket]:
+        """Listening sockets of one lane by entry point."""
+        return {name: binding.socket_of(lane) for name, binding in self.bindings.items()}
+
+    def keep_lane(self, lane: int) -> dict[str, socket.socket]:
+        """In a forked worker: close the copies of all other lanes, or they would outlive the master's."""
+        mine = self.listeners(lane)
+        kept = {sock.fileno() for sock in mine.values()}
+        for sock in self.all_sockets():
+            if sock.fileno() not in kept:
+                sock.close()
+        return mine
+
+    def all_sockets(self) -> Iterator[socket.socket]:
+        for binding in self.bindings.values():
+            yield from binding.sockets
+
+    def close(self) -> None:
+        for binding in self.bindings.values():
+            binding.close()
+        self.bindings.clear()
+
+
+def listening_socket(host: str, port: int, owner: tuple[int, int] | None = None) -> socket.socket:
+    """A non-blocking SO_REUSEPORT socket that listens. Raises OSError.
+
+    `owner` (user, group): the kernel lets sockets join a group only if one user owns them all, so those bound
+    as root are given to the user that will open further lanes.
+    """
+    sock = _bound_socket(host, port, is_probe=False)
+    try:
+        if owner is not None:
+            os.fchown(sock.fileno(), *owner)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE_SECONDS)
+        sock.setblocking(False)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Raise OSError if anybody listens there already: with SO_REUSEPORT we would silently share the port."""
+    _bound_socket(host, port, is_probe=True).close()
+
+
+def _bound_socket(host: str, port: int, is_probe: bool) -> socket.socket:
+    last: OSError | None = None
+    for family, address in _candidates(host, port):
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # no IPv6 in this kernel
+            last = error
+            continue
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if not is_probe:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(bool(host) and host != "::"))
+            sock.bind(address)
+        except OSError as error:
+            sock.close()
+            last = error
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+        else:
+            return sock
+    raise last or OSError(errno.EADDRNOTAVAIL, f"no address for host {host!r}")
+
+
+def _candidates(host: str, port: int) -> Iterable[tuple[socket.AddressFamily, tuple[str, int]]]:
+    """Where to try to bind, best first. No host: one dual-stack socket, or IPv4 where there is no IPv6."""
+    if not host:
+        return [(socket.AF_INET6, ("::", port)), (socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    pairs = [(family, (str(address[0]), port)) for family, _, _, _, address in found]
+    return sorted(pairs, key=lambda pair: pair[0] != socket.AF_INET)
+
+
+def _explain(name: str, address: str, error: OSError) -> str:
+    hint = ""
+    if error.errno == errno.EACCES:
+        hint = "; ports below 1024 need root at start or CAP_NET_BIND_SERVICE"
+    elif error.errno == errno.EADDRINUSE:
+        hint = "; another process or entry point listens there (reusePort=true would share the port)"
+    return f"entry point {name}: cannot listen at {address}: {error.strerror or error}{hint}"
+
+
+def format_address(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+__all__ = ["BACKLOG", "BindError", "Binding", "Sockets", "format_address", "listening_socket"]

@@ -1,0 +1,48 @@
+"""When to build next: at once after a quiet time, otherwise not before two pauses have passed. Pure.
+
+Two pauses, both as in Traefik: between two builds of this provider (`throttleDuration`) and between two
+publications (`providersThrottleDuration`). A build that could not be published yet would be thrown away, so
+building waits for both; whatever happened meanwhile is in it. An unchanged result starts no pause of the
+second kind.
+"""
+
+from __future__ import annotations
+
+
+class Holdoff:
+    """All times are seconds of one monotonic clock, passed in."""
+
+    __slots__ = ("_built_at", "_pending", "_published_at", "build_pause_seconds", "publish_pause_seconds")
+
+    def __init__(self, build_pause_seconds: float, publish_pause_seconds: float) -> None:
+        self.build_pause_seconds = build_pause_seconds
+        self.publish_pause_seconds = publish_pause_seconds
+        self._built_at: float | None = None
+        self._published_at: float | None = None
+        self._pending = False
+
+    def changed(self) -> None:
+        """Something that matters has changed."""
+        self._pending = True
+
+    def due_at(self) -> float | None:
+        """When to build: None while nothing is pending; a time in the past means now."""
+        if not self._pending:
+            return None
+        due = 0.0
+        if self._built_at is not None:
+            due = self._built_at + self.build_pause_seconds
+        if self._published_at is not None:
+            due = max(due, self._published_at + self.publish_pause_seconds)
+        return due
+
+    def is_due(self, now: float) -> bool:
+        due = self.due_at()
+        return due is not None and now >= due
+
+    def built(self, now: float, *, published: bool) -> None:
+        """A build that takes in every change so far has ended."""
+        self._pending = False
+        self._built_at = now
+        if published:
+            self._published_at = now

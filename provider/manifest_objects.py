@@ -1,0 +1,143 @@
+"""Documents of manifest files -> objects by kind, as an API server would hold them.
+
+What the API server fills in on writing is filled in here: the namespace and the defaults of the CRDs' schemas.
+An object that two files define is taken from the first; kinds that nobody reads are counted and reported once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from config.findings import Finding
+from provider.kube.selectors import Selector
+from provider.resources.decode import Malformed, from_plain, key_of, without_nulls
+from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, NOT_YET, TRAEFIK_GROUP, Kind, ObjectKey
+
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestsRead:
+    """All objects of the folder by kind; malformed ones are in their place."""
+
+    objects: dict[str, list[Any]]
+    findings: list[Finding]
+
+
+class Gathering:
+    """Objects of all files with what is wrong between them."""
+
+    def __init__(self, selector: Selector, watches: Callable[[str], bool]) -> None:
+        self._selector = selector
+        self._watches = watches
+        self._objects: dict[str, list[Any]] = {name: [] for name in KINDS}
+        self._seen: dict[ObjectKey, str] = {}
+        self._ignored: dict[tuple[str, str], int] = {}
+        self._findings: list[Finding] = []
+
+    def add(self, name: str, document: dict[str, Any]) -> None:
+        group = document["apiVersion"].rpartition("/")[0]
+        kind = KINDS.get(document["kind"])
+        if kind is None or kind.group != group:
+            ignored = (document["apiVersion"], document["kind"])
+            self._ignored[ignored] = self._ignored.get(ignored, 0) + 1
+            return
+        plain = _with_defaults(kind, without_nulls(document))
+        metadata = plain.get("metadata")
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            self.note(name, "Malformed", f"a {kind.name} has no metadata.name", "name every object")
+            return
+        if self._is_wanted(kind, metadata):
+            self._take(name, kind, plain)
+
+    def note(self, name: str, reason: str, message: str, advice: str, line: int = 0) -> None:
+        """An error of a file or of the folder; `name` is its path."""
+        self._findings.append(
+            Finding(
+                kind="Manifest",
+                namespace="",
+                name=name,
+                severity="error",
+                reason=reason,
+                message=message,
+                field=f"line {line}" if line else "",
+                advice=advice,
+            )
+        )
+
+    def result(self) -> ManifestsRead:
+        for (api_version, kind), count in sorted(self._ignored.items()):
+            known = kind in NOT_YET and api_version.startswith(f"{TRAEFIK_GROUP}/")
+            why = "Traefik has this kind, it is not served here yet" if known else "there is no use for it"
+            advice = "" if known else f"if it is Traefik's, write apiVersion {TRAEFIK_GROUP}/v1alpha1"
+            self._findings.append(
+                Finding(
+                    kind=kind,
+                    namespace="",
+                    name="",
+                    severity="warning",
+                    reason="IgnoredKind",
+                    message=f"{count} of {api_version} ignored: {why}",
+                    advice=advice,
+                )
+            )
+        return ManifestsRead(self._objects, self._findings)
+
+    def _is_wanted(self, kind: Kind, metadata: dict[str, Any]) -> bool:
+        if kind.namespaced and not self._watches(str(metadata.get("namespace"))):
+            return False
+        labels = metadata.get("labels")
+        return not kind.is_custom or self._selector.matches(labels if isinstance(labels, dict) else {})
+
+    def _take(self, name: str, kind: Kind, plain: dict[str, Any]) -> None:
+        try:
+            resource: Any = from_plain(kind, plain)
+            key = key_of(kind, resource)
+        except Malformed as malformed:
+            resource, key = malformed, malformed.key
+        except msgspec.MsgspecError as error:
+            self.note(name, "Malformed", f"a {kind.name} is unreadable: {error}", "correct the object")
+            return
+        if key in self._seen:
+            self._note_duplicate(key, self._seen[key], name)
+            return
+        self._seen[key] = name
+        self._objects[kind.name].append(resource)
+
+    def _note_duplicate(self, key: ObjectKey, first: str, second: str) -> None:
+        where = f"in {first} and in {second}" if first != second else f"twice in {first}"
+        self._findings.append(
+            Finding(
+                kind=key.kind,
+                namespace=key.namespace,
+                name=key.name,
+                severity="warning",
+                reason="Duplicate",
+                message=f"defined {where}; the first one is used",
+                advice="remove one of them",
+            )
+        )
+
+
+def _with_defaults(kind: Kind, plain: dict[str, Any]) -> dict[str, Any]:
+    """The object as the API server would store it."""
+    metadata = plain.get("metadata")
+    if kind.namespaced and isinstance(metadata, dict) and not metadata.get("namespace"):
+        plain = {**plain, "metadata": {**metadata, "namespace": DEFAULT_NAMESPACE}}
+    if kind is INGRESS_ROUTE:
+        for route in _dicts(plain.get("spec"), "routes"):
+            if isinstance(route.get("observability"), dict):
+                route["observability"].setdefault("traceVerbosity", "minimal")
+    elif kind is ENDPOINT_SLICE:
+        for port in _dicts(plain, "ports"):
+            port.setdefault("name", "")
+    return plain
+
+
+def _dicts(holder: Any, name: str) -> list[dict[str, Any]]:
+    items = holder.get(name) if isinstance(holder, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

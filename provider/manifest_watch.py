@@ -1,0 +1,67 @@
+"""Tells when to look at the manifest folder: when the kernel reports a change, and every few seconds anyway.
+
+The regular look catches what the kernel does not report: network file systems, links that lead out of the
+folder. A folder that does not exist yet is looked for until it does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from watchfiles._rust_notify import RustNotify  # watchfiles.watch could miss a change before its start
+
+from provider.manifest_objects import ManifestsRead
+from provider.manifests import ManifestFolder
+
+log = logging.getLogger(__name__)
+
+_RESCAN_MILLISECONDS: Final = 5_000
+_STEP_MILLISECONDS: Final = 20
+_DEBOUNCE_MILLISECONDS: Final = 100
+_RETRY_SECONDS: Final = 1.0
+
+
+class ManifestWatcher:
+    """A thread that delivers the folder's content, at first and after each change."""
+
+    def __init__(self, folder: ManifestFolder, deliver: Callable[[ManifestsRead], None]) -> None:
+        self._folder = folder
+        self._deliver = deliver
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="manifests", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 2.0) -> bool:
+        """Ask the thread to end and wait; whether it has ended."""
+        self._stopping.set()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._scan()
+            try:
+                self._follow()
+            except OSError as error:
+                # not there yet, or no kernel watches left: looking regularly will do
+                log.debug("folder not watched", extra={"directory": self._folder.directory, "error": error})
+                self._stopping.wait(_RETRY_SECONDS)
+
+    def _follow(self) -> None:
+        """Raises OSError if the folder cannot be watched."""
+        path = str(self._folder.directory)
+        with RustNotify([path], False, False, 300, True, True) as notify:
+            while not self._stopping.is_set():
+                # first, so that a change between the last look and the start of the watch is not missed
+                self._scan()
+                notify.watch(_DEBOUNCE_MILLISECONDS, _STEP_MILLISECONDS, _RESCAN_MILLISECONDS, self._stopping)
+
+    def _scan(self) -> None:
+        read = self._folder.scan()
+        if read is not None:
+            self._deliver(read)

@@ -1,0 +1,232 @@
+"""The provider process: sources -> store -> builder -> sections -> publisher, in one loop, and its end.
+
+Everything that happens arrives in one queue and is handled by the main thread, which alone owns the store.
+The process ends when the master closes the channel, on SIGTERM, or by an error of ours: the master restarts
+it, and the workers serve the last generation meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from config.control_page import ControlPage, Head
+from config.findings import Finding
+from config.logs import reopen_logs
+from config.static import StaticConfiguration
+from provider.findings import FindingLog
+from provider.holdoff import Holdoff
+from provider.kube.informer import Changed, InOrder, InTrouble, Listed
+from provider.kube.watch import Put
+from provider.manifest_objects import ManifestsRead
+from provider.publish import MasterGone, Publisher
+from provider.resources.decode import Malformed
+from provider.resources.kinds import KINDS
+from provider.sections import Sections
+from provider.sources import Sources
+from provider.store import CLUSTER, MANIFESTS, Store
+from provider.translate.builder import Builder
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS: Final = 1.0
+_LARGEST_BATCH: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the process. `failed`: by an error of ours."""
+
+    why: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenLogs:
+    pass
+
+
+class Provider:
+    """Wires the stages. `run` returns the process's exit code."""
+
+    def __init__(
+        self,
+        static: StaticConfiguration,
+        channel: socket.socket,
+        page: ControlPage,
+        environ: Mapping[str, str],
+        version: str,
+    ) -> None:
+        """Raises SelectorError or ConnectionSettings for settings that cannot work."""
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._channel = channel
+        self._page = page
+        self._sources = Sources(static.providers, environ, version, self._queue.put)
+        self._store = Store()
+        self._builder = Builder(self._sources.options)
+        self._sections = Sections()
+        self._publisher = Publisher(channel, page[Head.GENERATION])
+        crd = static.providers.kubernetes_crd
+        self._holdoff = Holdoff(
+            crd.throttle_duration_seconds if crd else 0.0,
+            static.providers.providers_throttle_duration_seconds,
+        )
+        self._finding_log = FindingLog()
+        self._findings: list[Finding] = []
+        self._findings_around: list[Finding] = []
+        self._manifest_findings: list[Finding] = []
+        self._awaits_manifests = self._sources.has_manifests
+        self._published = False
+
+    def run(self) -> int:
+        """Until told to stop. Main thread only."""
+        signal.signal(signal.SIGTERM, lambda *_: self._queue.put(Stop("SIGTERM")))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C is the master's to answer
+        threading.excepthook = self._thread_failed
+        threading.Thread(target=self._listen, name="channel", daemon=True).start()
+        self._page[Head.PROVIDER_SYNCED] = 0
+        self._holdoff.changed()
+        self._sources.start()
+        try:
+            return self._loop()
+        except MasterGone as error:
+            log.info("the master is gone", extra={"error": error})
+            return 0
+        finally:
+            self._page[Head.PROVIDER_SYNCED] = 0
+            self._sources.stop()
+
+    def _loop(self) -> int:
+        while True:
+            stop = self._take_messages()
+            self._page[Head.PROVIDER_HEARTBEAT_NS] = time.monotonic_ns()
+            if stop is not None:
+                log.log(logging.ERROR if stop.failed else logging.INFO, "provider stops: %s", stop.why)
+                return 1 if stop.failed else 0
+            self._advance(time.monotonic())
+
+    def _take_messages(self) -> Stop | None:
+        """Wait for something to do, then handle what has come meanwhile."""
+        try:
+            message = self._queue.get(timeout=self._patience(time.monotonic()))
+            for _ in range(_LARGEST_BATCH):
+                if isinstance(message, Stop):
+                    return message
+                self._handle(message)
+                message = self._queue.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(message, Stop):
+            return message
+        self._handle(message)
+        return None
+
+    def _patience(self, now: float) -> float:
+        due = self._holdoff.due_at() if self._may_build() else None
+        return HEARTBEAT_SECONDS if due is None else min(HEARTBEAT_SECONDS, max(0.0, due - now))
+
+    def _handle(self, message: Any) -> None:
+        match message:
+            case Listed():
+                self._sources.feeds.listed(message.feed)
+                kind, namespace = message.feed.kind, message.feed.namespace
+                self._store.replace(kind, namespace, message.objects, CLUSTER)
+                self._holdoff.changed()
+            case Changed():
+                self._change(message)
+            case InTrouble():
+                self._sources.feeds.in_trouble(message.feed, message.error)
+                self._report()
+                self._holdoff.changed()
+            case InOrder():
+                self._sources.feeds.in_order(message.feed)
+                self._holdoff.changed()
+            case ManifestsRead():
+                self._take_manifests(message)
+            case ReopenLogs():
+                reopen_logs()
+
+    def _change(self, message: Changed) -> None:
+        change = message.change
+        if not isinstance(change, Put):
+            changed = self._store.remove(change.key, CLUSTER)
+        elif isinstance(change.resource, Malformed):
+            changed = self._store.reject(change.resource, CLUSTER)
+        else:
+            changed = self._store.insert(message.feed.kind, change.resource, CLUSTER)
+        if changed:
+            self._holdoff.changed()
+
+    def _take_manifests(self, read: ManifestsRead) -> None:
+        for name, objects in read.objects.items():
+            self._store.replace(KINDS[name], "", objects, MANIFESTS)
+        self._manifest_findings = read.findings
+        self._awaits_manifests = False
+        self._holdoff.changed()
+
+    def _may_build(self) -> bool:
+        if self._awaits_manifests:
+            return False
+        return self._published or self._sources.feeds.settled
+
+    def _advance(self, now: float) -> None:
+        if self._may_build() and self._holdoff.is_due(now):
+            self._build()
+        synced = self._published and self._sources.feeds.in_sync
+        self._page[Head.PROVIDER_SYNCED] = int(synced)
+
+    def _build(self) -> None:
+        started = time.monotonic()
+        changes = self._builder.update(self._store, self._store.take_changed())
+        self._sections.update(self._builder, changes)
+        if self._builder.wants_nodes:
+            self._sources.want_nodes()
+        published = False
+        if self._published or self._sources.feeds.settled:
+            if self._report(translated_anew=bool(changes.findings)):
+                self._sections.update_findings(self._findings)
+            published = self._publisher.publish(
+                self._sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
+            )
+            self._published = True
+        ended = time.monotonic()
+        self._holdoff.built(ended, published=published)
+        log.debug("built", extra={"published": published, "milliseconds": round((ended - started) * 1e3, 1)})
+
+    def _report(self, *, translated_anew: bool = False) -> bool:
+        """Gather all findings and log the new ones; whether there may be a difference."""
+        around = [*self._sources.feeds.findings(), *self._manifest_findings, *self._store.findings()]
+        if not translated_anew and around == self._findings_around:
+            return False
+        self._findings_around = around
+        translated = [one for _, found in sorted(self._builder.findings.items()) for one in found]
+        self._findings = around + translated
+        self._finding_log.update(self._findings)
+        return True
+
+    def _listen(self) -> None:
+        """Thread: what the master says, until it closes the channel."""
+        while True:
+            try:
+                data = self._channel.recv(64)
+            except OSError as error:
+                self._queue.put(Stop(f"channel: {error}"))
+                return
+            if not data:
+                self._queue.put(Stop("the master closed the channel"))
+                return
+            if data == b"r":
+                self._queue.put(ReopenLogs())
+
+    def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
+        name = args.thread.name if args.thread else "?"
+        exception = args.exc_value or args.exc_type()
+        log.error("thread %s failed", name, exc_info=(args.exc_type, exception, args.exc_traceback))
+        self._queue.put(Stop(f"thread {name} failed", failed=True))

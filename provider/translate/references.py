@@ -1,0 +1,86 @@
+"""Who may refer to whom: across namespaces, across providers, and how the reference is spelled afterwards.
+
+A forbidden reference raises Rejected; the holder of the reference decides what is lost with it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from config.names import PROVIDER_CRD, normalize, object_id
+from provider.findings import Rejected
+from provider.resources.traefik import ObjectReference
+from provider.translate.holder import Holder
+
+OWN_SUFFIX: Final = f"@{PROVIDER_CRD}"
+
+
+def check_namespace(holder: Holder, target: str, what: str, field: str) -> None:
+    """Raise Rejected unless the holder may name `what` in namespace `target`."""
+    if holder.namespace != target and not holder.options.allow_cross_namespace:
+        raise Rejected(
+            "CrossNamespaceNotAllowed",
+            f"{what} is in namespace {target}, not in {holder.namespace}",
+            field=field,
+            advice=f"move it to namespace {holder.namespace} or set allowCrossNamespace",
+        )
+    if not holder.options.watches(target):
+        raise Rejected(
+            "NamespaceNotWatched",
+            f"{what} is in namespace {target}, which is not within watched namespaces",
+            field=field,
+            advice=f"add {target} to providers.kubernetesCRD.namespaces",
+        )
+
+
+def check_provider_reference(holder: Holder, reference: str, field: str) -> None:
+    """Raise Rejected unless the holder may write `reference`, which carries an `@provider`."""
+    if reference.endswith(OWN_SUFFIX) and not holder.options.allow_cross_namespace:
+        raise Rejected(
+            "CrossNamespaceNotAllowed",
+            f"{reference} could name an object of any namespace",
+            field=field,
+            advice=f"write the plain name without {OWN_SUFFIX}",
+        )
+    allowed = holder.options.cross_provider_namespaces
+    if allowed is not None and holder.namespace not in allowed:
+        raise Rejected(
+            "CrossProviderNotAllowed",
+            f"namespace {holder.namespace} may not refer to {reference}",
+            field=field,
+            advice=f"add {holder.namespace} to providers.kubernetesCRD.crossProviderNamespaces",
+        )
+
+
+def object_reference(holder: Holder, reference: ObjectReference, what: str, field: str) -> str:
+    """Output name of a middleware or TLS option (`what`) that the holder refers to. Raises Rejected."""
+    if "@" in reference.name:
+        check_provider_reference(holder, reference.name, f"{field}.name")
+        if reference.namespace:
+            holder.report.warning(
+                "NamespaceIgnored",
+                f"namespace {reference.namespace} has no meaning beside {reference.name}",
+                field=f"{field}.namespace",
+                advice="remove the namespace",
+            )
+        return reference.name
+    namespace = reference.namespace or holder.namespace
+    check_namespace(holder, namespace, f"{what} {namespace}/{reference.name}", field)
+    return normalize(object_id(namespace, reference.name))
+
+
+def middleware_references(holder: Holder, references: list[ObjectReference], field: str) -> list[str]:
+    return [
+        object_reference(holder, reference, "middleware", f"{field}[{index}]")
+        for index, reference in enumerate(references)
+    ]
+
+
+def transport_reference(holder: Holder, name: str) -> str:
+    """Output name of a servers transport; the holder is the Kubernetes Service, whose namespace counts."""
+    if not name:
+        return ""
+    if "@" in name:
+        check_provider_reference(holder, name, "serversTransport")
+        return name
+    return normalize(object_id(holder.namespace, name))

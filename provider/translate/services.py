@@ -1,0 +1,192 @@
+"""Service references of a route -> load balancers, weighted services and the names that routers use.
+
+A failing reference raises Rejected and takes its holder with it. Of a weighted service the children that were
+built before the failing one stay in the output, unused, as in Traefik.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from config.http import (
+    Cookie,
+    HealthCheck,
+    LoadBalancer,
+    PassiveHealthCheck,
+    ResponseForwarding,
+    Service,
+    Sticky,
+    Weighted,
+    WeightedEntry,
+)
+from config.names import PROVIDER_CRD, normalize
+from config.units import DurationError, format_duration, parse_duration
+from provider.findings import Rejected
+from provider.resources import traefik
+from provider.resources.traefik import LoadBalancerSpec
+from provider.translate.holder import Holder
+from provider.translate.references import (
+    check_namespace,
+    check_provider_reference,
+    middleware_references,
+    transport_reference,
+)
+from provider.translate.servers import load_servers
+
+STRATEGIES: Final = {
+    "": "wrr",
+    "wrr": "wrr",
+    "RoundRobin": "wrr",
+    "p2c": "p2c",
+    "hrw": "hrw",
+    "leasttime": "leasttime",
+}
+DEFAULT_FLUSH_INTERVAL: Final = "100ms"
+DEFAULT_COOKIE_PATH: Final = "/"
+DEFAULT_WEIGHT: Final = 1
+
+
+def reference(holder: Holder, spec: LoadBalancerSpec, field: str) -> tuple[str, Service | None]:
+    """Output name of what the holder refers to, and its load balancer if it has one.
+
+    The service is None for a TraefikService, which is defined elsewhere. Raises Rejected; `field` is the path
+    of the reference in the holder.
+    """
+    try:
+        if spec.kind in ("", "Service"):
+            return child_name(holder.namespace, spec), load_balancer(holder, spec, field)
+        if spec.kind == "TraefikService":
+            return _traefik_service_name(holder, spec, field), None
+    except Rejected as error:
+        raise error.within(field) from error
+    raise Rejected(
+        "UnsupportedKind",
+        f"kind {spec.kind} is not supported",
+        field=f"{field}.kind",
+        advice="use Service or TraefikService",
+    )
+
+
+def child_name(namespace: str, spec: LoadBalancerSpec) -> str:
+    """Name of a Kubernetes Service where several share a parent; the port is spelled as written."""
+    return normalize(f"{spec.namespace or namespace}-{spec.name}-{spec.port}")
+
+
+def weighted(holder: Holder, specs: list[LoadBalancerSpec], field: str, into: dict[str, Service]) -> Service:
+    """A weighted service over `specs`; children of kind Service are put into `into` one by one."""
+    entries = []
+    for index, spec in enumerate(specs):
+        name, service = reference(holder, spec, f"{field}[{index}]")
+        if service is not None:
+            into[name] = service
+        entries.append(WeightedEntry(name=name, weight=DEFAULT_WEIGHT if spec.weight is None else spec.weight))
+    return Service(weighted=Weighted(services=entries))
+
+
+def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service:
+    """The load balancer of a Kubernetes Service. Raises Rejected, with fields relative to the reference."""
+    strategy = STRATEGIES.get(spec.strategy)
+    if strategy is None:
+        raise Rejected(
+            "UnknownStrategy",
+            f"load-balancing strategy {spec.strategy} is not supported",
+            field="strategy",
+            advice="use wrr, p2c, hrw or leasttime",
+        )
+    if spec.strategy == "RoundRobin":
+        holder.report.warning("Deprecated", "RoundRobin is the old name of wrr", field=f"{field}.strategy")
+    servers = load_servers(holder, spec)
+    service = holder.at(spec.namespace or holder.namespace)
+    balancer = LoadBalancer(
+        pass_host_header=spec.pass_host_header is not False,
+        sticky=_sticky(spec.sticky),
+        servers=servers,
+        strategy=strategy,
+        health_check=_health_check(spec.health_check),
+        passive_health_check=_passive_health_check(spec.passive_health_check),
+        response_forwarding=_response_forwarding(spec.response_forwarding),
+        servers_transport=transport_reference(service, spec.servers_transport),
+    )
+    middlewares = middleware_references(service, spec.middlewares, "middlewares")
+    return Service(load_balancer=balancer, middlewares=middlewares)
+
+
+def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) -> str:
+    namespace = spec.namespace or holder.namespace
+    if "@" not in spec.name:
+        check_namespace(holder, namespace, f"TraefikService {namespace}/{spec.name}", "namespace")
+        return normalize(f"{namespace}-{spec.name}")
+    check_provider_reference(holder, spec.name, "name")
+    name, _, provider = spec.name.rpartition("@")
+    if provider == PROVIDER_CRD:
+        return normalize(f"{spec.namespace}-{name}")
+    if spec.namespace:
+        holder.report.warning(
+            "NamespaceIgnored",
+            f"namespace {spec.namespace} has no meaning beside {spec.name}",
+            field=f"{field}.namespace",
+            advice="remove the namespace",
+        )
+    return f"{normalize(name)}@{provider}"
+
+
+def _duration(value: int | str | None, default: str, field: str) -> str:
+    if value is None or value == "":
+        return default
+    try:
+        return format_duration(parse_duration(value))
+    except DurationError as error:
+        raise Rejected("InvalidDuration", str(error), field=field) from error
+
+
+def _sticky(sticky: traefik.Sticky | None) -> Sticky | None:
+    if sticky is None or sticky.cookie is None:
+        return None
+    cookie = sticky.cookie
+    return Sticky(
+        cookie=Cookie(
+            name=cookie.name,
+            secure=cookie.secure,
+            http_only=cookie.http_only,
+            same_site=cookie.same_site,
+            max_age=cookie.max_age,
+            path=DEFAULT_COOKIE_PATH if cookie.path is None else cookie.path,
+            domain=cookie.domain,
+        )
+    )
+
+
+def _response_forwarding(forwarding: traefik.ResponseForwarding | None) -> ResponseForwarding:
+    value = forwarding.flush_interval if forwarding else ""
+    interval = _duration(value, DEFAULT_FLUSH_INTERVAL, "responseForwarding.flushInterval")
+    return ResponseForwarding(flush_interval=interval)
+
+
+def _health_check(check: traefik.HealthCheck | None) -> HealthCheck | None:
+    if check is None:
+        return None
+    interval = _duration(check.interval, "30s", "healthCheck.interval")
+    return HealthCheck(
+        scheme=check.scheme,
+        mode=check.mode,
+        path=check.path,
+        method=check.method,
+        status=check.status,
+        port=check.port,
+        interval=interval,
+        unhealthy_interval=_duration(check.unhealthy_interval, interval, "healthCheck.unhealthyInterval"),
+        timeout=_duration(check.timeout, "5s", "healthCheck.timeout"),
+        hostname=check.hostname,
+        follow_redirects=check.follow_redirects is not False,
+        headers=check.headers,
+    )
+
+
+def _passive_health_check(check: traefik.PassiveHealthCheck | None) -> PassiveHealthCheck | None:
+    if check is None:
+        return None
+    attempts = check.max_failed_attempts
+    return PassiveHealthCheck(
+        failure_window=_duration(check.failure_window, "10s", "passiveHealthCheck.failureWindow"),
+        max_failed_attempts=1 if attempts is None else attempts,
+    )

@@ -1,0 +1,87 @@
+"""Derived entry points and checks over the whole configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from config.static_errors import StaticError
+from config.static_load import from_mapping
+
+
+def addresses(**mapping: Any) -> dict[str, str]:
+    return {name: point.address for name, point in from_mapping(mapping).entry_points.items()}
+
+
+def test_entry_points_that_nobody_declared() -> None:
+    assert addresses() == {"http": ":80"}
+    assert addresses(ping={}) == {"http": ":80", "traefik": ":8080"}
+    assert addresses(api={"insecure": True}) == {"http": ":80", "traefik": ":8080"}
+    assert addresses(api={}) == {"http": ":80"}
+    assert addresses(ping={"manualRouting": True}) == {"http": ":80"}
+    web = {"web": {"address": ":81"}}
+    assert addresses(entryPoints=web, ping={"entryPoint": "web"}) == {"web": ":81"}
+    mine = {"traefik": {"address": ":9000"}}
+    assert addresses(entryPoints=mine, ping={}) == {"traefik": ":9000"}
+
+
+def points(*addresses: str) -> dict[str, Any]:
+    return {"entryPoints": {f"p{number}": {"address": text} for number, text in enumerate(addresses)}}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        (":80", ":81"),
+        (":0", ":0"),
+        ("127.0.0.1:80", "127.0.0.2:80"),
+        ("0.0.0.0:80", "[::1]:80"),
+    ],
+)
+def test_addresses_that_can_live_together(listed: tuple[str, ...]) -> None:
+    assert from_mapping(points(*listed))
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [(":80", ":80"), (":80", "127.0.0.1:80/TCP"), ("0.0.0.0:80", "[::]:80"), ("[::1]:80", "[::]:80")],
+)
+@pytest.mark.behaviour("OP-10")
+def test_two_entry_points_on_one_port(listed: tuple[str, ...]) -> None:
+    with pytest.raises(StaticError, match=r"entryPoints\.p1\.address .* is taken by entry point p0"):
+        from_mapping(points(*listed))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"entryPoints": {"web": {}}}, "entryPoints.web.address is missing"),
+        ({"entryPoints": {"web": {"address": "80"}}}, "entryPoints.web.address is wrong: missing port"),
+        ({"entryPoints": {"dns": {"address": ":53/udp"}}}, "does not have yet"),
+        (
+            {"entryPoints": {"web": {"address": ":80", "forwardedHeaders": {"trustedIPs": ["10.0.0.0/40"]}}}},
+            "entryPoints.web.forwardedHeaders.trustedIPs holds '10.0.0.0/40'",
+        ),
+        (
+            {"entryPoints": {"web": {"address": ":80", "transport": {"keepAliveMaxTime": "-1s"}}}},
+            "entryPoints.web.transport.keepAliveMaxTime must not be negative",
+        ),
+        ({"ping": {"entryPoint": "gone"}}, "ping.entryPoint names 'gone', which is no entry point (known: http)"),
+        ({"ping": {"terminatingStatusCode": 99}}, "ping.terminatingStatusCode must be a status from 200 to 599"),
+        ({"api": {"basePath": "traefik"}}, "api.basePath must begin with /"),
+        ({"api": {"basePath": "/a b"}}, "api.basePath must begin with /"),
+        ({"providers": {"manifests": {}}}, "providers.manifests.directory is missing"),
+        ({"workers": -1}, "workers must not be negative"),
+        ({"workers": 257}, "workers must not be above 256"),
+    ],
+)
+def test_unusable_configurations(mapping: dict[str, Any], message: str) -> None:
+    with pytest.raises(StaticError) as raised:
+        from_mapping(mapping)
+    assert message in str(raised.value)
+
+
+def test_negative_idle_connections_mean_none() -> None:
+    static = from_mapping({"serversTransport": {"maxIdleConnsPerHost": -1}})
+    assert static.servers_transport.max_idle_conns_per_host == -1

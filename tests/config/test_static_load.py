@@ -1,0 +1,107 @@
+"""Exactly one source: a file, else flags, else the environment; losers are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from config.static_errors import StaticError, UsageError
+from config.static_load import LoadedStatic, load
+
+NO_PROVIDER = "no provider is configured: every request will be answered 404"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def loaded(place: Path, *argv: str, environ: Mapping[str, str] | None = None) -> LoadedStatic:
+    return load(argv, environ or {}, place, system=place / "etc")
+
+
+def test_nothing_at_all_is_a_configuration(place: Path) -> None:
+    result = loaded(place)
+    assert (result.source, result.warnings) == ("built-in defaults", (NO_PROVIDER,))
+    assert result.static.entry_points["http"].address == ":80"
+
+
+@pytest.mark.parametrize("name", ["traefik.yml", "pointsman.yaml"])
+@pytest.mark.behaviour("OP-2")
+def test_a_file_in_a_default_place_silences_flags_and_says_so(place: Path, name: str) -> None:
+    (place / name).write_text("entryPoints: {web: {address: ':8000'}}\n")
+    result = loaded(place, "--entryPoints.x.address=:9", environ={"TRAEFIK_PING": "true"})
+    assert list(result.static.entry_points) == ["web"]
+    assert result.source == f"file {place / name}"
+    assert result.warnings[:2] == (
+        f"flags have no effect because {place / name} is read: --entryPoints.x.address",
+        f"environment variables have no effect because {place / name} is read: TRAEFIK_PING",
+    )
+
+
+def test_flags_are_checked_even_if_a_file_wins(place: Path) -> None:
+    (place / "traefik.yml").write_text("ping: {}\n")
+    with pytest.raises(UsageError):
+        loaded(place, "--=x")
+
+
+@pytest.mark.behaviour("OP-3")
+def test_variables_count_only_without_flags(place: Path) -> None:
+    environ = {"TRAEFIK_LOG_LEVEL": "DEBUG"}
+    assert loaded(place, environ=environ).static.log.level == "DEBUG"
+    result = loaded(place, "--ping", environ=environ)
+    assert result.static.log.level == "ERROR"
+    assert result.warnings[0] == (
+        "environment variables have no effect because flags are given: TRAEFIK_LOG_LEVEL"
+    )
+
+
+@pytest.mark.behaviour("OP-1")
+@pytest.mark.parametrize(
+    ("text", "path"), [("foo: {bar: 1}\n", "foo.bar"), ("log: {foo: 1}\n", "log.foo"), ("foo:\n", "foo")]
+)
+def test_an_unknown_key_anywhere_in_a_file_is_fatal(place: Path, text: str, path: str) -> None:
+    (place / "c.yml").write_text(text)
+    with pytest.raises(StaticError, match=f"c.yml:1: unknown option {path}"):
+        loaded(place, "--configFile=c.yml")
+
+
+def test_the_variable_for_the_file_is_named_as_useless(place: Path) -> None:
+    result = loaded(place, environ={"TRAEFIK_CONFIGFILE": "/x.yml"})
+    assert result.source == "built-in defaults"
+    assert result.warnings[0] == "TRAEFIK_CONFIGFILE is set but only the --configFile flag is read"
+
+
+def test_the_charts_default_line_fails_with_the_options_that_are_missing(place: Path) -> None:
+    line = """
+    --entryPoints.metrics.address=:9100/tcp --entryPoints.traefik.address=:8080/tcp
+    --entryPoints.web.address=:8000/tcp --entryPoints.websecure.address=:8443/tcp --api.dashboard=true --ping=true
+    --metrics.prometheus=true --metrics.prometheus.entrypoint=metrics --providers.kubernetescrd
+    --providers.kubernetescrd.allowEmptyServices=true --providers.kubernetesingress
+    --entryPoints.websecure.http.tls=true --log.level=INFO
+    """
+    with pytest.raises(StaticError) as raised:
+        loaded(place, *line.split())
+    missing = "is an option of Traefik that this version of Pointsman does not have yet"
+    assert [problem.message for problem in raised.value.problems] == [
+        f"{path} {missing}"
+        for path in (
+            "entryPoints.websecure.http.tls",
+            "metrics.prometheus",
+            "metrics.prometheus.entryPoint",
+            "providers.kubernetesIngress",
+        )
+    ]
+
+
+def test_the_calls_home_are_accepted(place: Path) -> None:
+    assert loaded(place, "--global.checkNewVersion", "--global.sendAnonymousUsage=true", "--ping")
+
+
+def test_the_healthcheck_needs_no_validation(place: Path) -> None:
+    flags = ["--ping", "--ping.entryPoint=gone"]
+    with pytest.raises(StaticError):
+        loaded(place, *flags)
+    assert load(flags, {}, place, system=place, validate=False).static.ping is not None

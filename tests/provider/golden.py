@@ -1,0 +1,105 @@
+"""Golden cases: manifests, and the configuration and findings they give, in one file a person can read.
+
+    about:          what the case shows
+    behaviours:     numbered behaviours it proves
+    options:        options of providers.kubernetesCRD, by Traefik's names
+    uses:           names of objects in base.yaml
+    manifests:      further objects
+    configuration:  the expected HTTP configuration
+    findings:       the expected findings, in order
+
+`python -m tests.provider.golden` writes the last two anew into every file; read the diff before keeping it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from config.findings import Finding
+from config.http import HTTPConfiguration
+from config.static_load import from_mapping
+from provider.kube.selectors import parse_selector
+from provider.manifest_objects import Gathering
+from provider.options import TranslationOptions
+from provider.resources.kinds import KINDS
+from provider.store import Store
+from provider.translate.builder import BuildResult, build
+
+DIRECTORY = Path(__file__).parents[1] / "golden"
+BASE = DIRECTORY / "base.yaml"
+EXPECTED = ("configuration", "findings")
+
+
+@dataclass
+class Case:
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def behaviours(self) -> list[str]:
+        return list(self.content.get("behaviours", []))
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        base: dict[str, list[dict[str, Any]]] = yaml.safe_load(BASE.read_text())
+        used = [one for name in self.content.get("uses", []) for one in base[name]]
+        return used + list(self.content.get("manifests", []))
+
+    @property
+    def configuration(self) -> HTTPConfiguration:
+        return msgspec.convert(self.content.get("configuration") or {}, HTTPConfiguration)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return msgspec.convert(self.content.get("findings") or [], list[Finding])
+
+    def build(self) -> BuildResult:
+        static = from_mapping({"providers": {"kubernetesCRD": self.content.get("options") or {}}})
+        settings = static.providers.kubernetes_crd
+        assert settings is not None
+        options = TranslationOptions.of(settings)
+        return build(store_of(self.objects, settings.label_selector, options), options)
+
+
+def store_of(
+    documents: list[dict[str, Any]], selector: str = "", options: TranslationOptions | None = None
+) -> Store:
+    """A store as the API server would fill it: namespaces and defaults filled in, selection applied."""
+    gathering = Gathering(parse_selector(selector), (options or TranslationOptions()).watches)
+    for document in documents:
+        gathering.add("case.yaml", document)
+    store = Store()
+    for name, objects in gathering.result().objects.items():
+        store.replace(KINDS[name], "", objects)
+    return store
+
+
+def cases() -> list[Case]:
+    paths = sorted(path for path in DIRECTORY.glob("*.yaml") if path != BASE)
+    return [Case(path, yaml.safe_load(path.read_text())) for path in paths]
+
+
+def render(result: BuildResult) -> str:
+    """The expected part of a file."""
+    expected = {
+        "configuration": msgspec.to_builtins(result.configuration),
+        "findings": msgspec.to_builtins(result.findings),
+    }
+    return yaml.safe_dump(expected, sort_keys=False, width=110, default_flow_style=None, allow_unicode=True)
+
+
+def rewrite() -> None:
+    for case in cases():
+        lines = case.path.read_text().splitlines(keepends=True)
+        starts = [i for i, line in enumerate(lines) if line.startswith(tuple(f"{name}:" for name in EXPECTED))]
+        kept = "".join(lines[: starts[0]] if starts else lines).rstrip("\n")
+        case.path.write_text(f"{kept}\n\n{render(case.build())}")
+
+
+if __name__ == "__main__":
+    rewrite()

@@ -1,0 +1,272 @@
+"""The words that both protocols and all handlers share: client, request, response head, exchange.
+
+Everything stays bytes as received; what a route may not need is computed when it is asked for. A Request is
+made by a protocol's codec, then admitted by the header policy (workers/headers.py); after that handlers may
+change it freely until the proxy step sends it on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+from workers.errors import Failure
+
+if TYPE_CHECKING:
+    from workers.headers import Client
+    from workers.stream import Stream
+
+Header = tuple[bytes, bytes]
+
+UNKNOWN_LENGTH: Final = -1
+"""`content_length` of a body that is framed by chunks (or by the end of the connection)."""
+
+
+class Request:
+    """One request. `headers` are those for handlers and matchers: hop-by-hop ones included (but Connection,
+    which is honoured at once, and Transfer-Encoding), Host excluded, X-Forwarded-* as they will be sent except
+    that the proxy step appends the peer to X-Forwarded-For.
+
+    `target` is the origin-form that goes to the server, `path` its escaped path, `query` what follows the `?`;
+    use `set_target` to change them together. `host_header` is the Host as received, `host` its canonical form.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_query_values",
+        "client",
+        "content_length",
+        "expect_continue",
+        "has_query",
+        "headers_touched",
+        "host",
+        "host_header",
+        "keep_alive",
+        "marks",
+        "method",
+        "minor_version",
+        "path",
+        "query",
+        "raw_target",
+        "routing_path",
+        "target",
+        "upgrade",
+    )
+
+    method: bytes
+    raw_target: bytes
+    target: bytes
+    path: bytes
+    query: bytes
+    has_query: bool
+    routing_path: bytes
+    host: bytes
+    host_header: bytes
+    minor_version: int
+    content_length: int
+    keep_alive: bool
+    expect_continue: bool
+    upgrade: bytes
+    marks: int
+    client: Client
+    headers_touched: bool
+    _headers: list[Header]
+    _query_values: dict[bytes, list[bytes]] | None
+
+    @property
+    def headers(self) -> list[Header]:
+        """All of them, as a list that may be changed in place; names as received."""
+        if not self.headers_touched:
+            from workers.headers import forwarded_headers
+
+            self._headers = [*self._headers, *forwarded_headers(self)]
+            self.headers_touched = True
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: list[Header]) -> None:
+        self.headers_touched = True
+        self._headers = value
+
+    def header_values(self, lower_name: bytes) -> list[bytes]:
+        """Values of all lines of one header, in order."""
+        return [value for name, value in self.headers if name.lower() == lower_name]
+
+    def query_values(self) -> dict[bytes, list[bytes]]:
+        """Decoded query parameters, in order; parameters with a broken escape are left out."""
+        if self._query_values is None:
+            self._query_values = _parse_query(self.query)
+        return self._query_values
+
+    @property
+    def peer_ip(self) -> str:
+        """Address of the connection's peer."""
+        return self.client.ip
+
+    @property
+    def peer_port(self) -> int:
+        return self.client.port
+
+    @property
+    def is_tls(self) -> bool:
+        return self.client.is_tls
+
+    @property
+    def entry_point(self) -> str:
+        """Name of the entry point that took the connection."""
+        return self.client.entry_point
+
+    def set_target(self, path: bytes, query: bytes | None) -> None:
+        """Replace path (escaped) and query; None means: no question mark."""
+        self.path = path
+        self.has_query = query is not None
+        self.query = query or b""
+        self.target = path if query is None else b"%b?%b" % (path, query)
+        self._query_values = None
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method.decode()} {self.target!r} host {self.host!r}>"
+
+
+def _parse_query(query: bytes) -> dict[bytes, list[bytes]]:
+    values: dict[bytes, list[bytes]] = {}
+    for part in query.split(b"&"):
+        if not part or b";" in part:
+            continue
+        name, _, value = part.partition(b"=")
+        if b"%" in part and not (_is_escaped_well(name) and _is_escaped_well(value)):
+            continue
+        values.setdefault(_unescape(name), []).append(_unescape(value))
+    return values
+
+
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+
+
+def _is_escaped_well(text: bytes) -> bool:
+    return all(len(rest) >= 2 and rest[0] in _HEX and rest[1] in _HEX for rest in text.split(b"%")[1:])
+
+
+def _unescape(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
+
+
+class ResponseHead:
+    """Status and end-to-end headers of one response, names as received.
+
+    `content_length` is UNKNOWN_LENGTH where the end of the body is not announced. `trailer` is the value of the
+    announced Trailer header, b"" if there is none.
+    """
+
+    __slots__ = ("content_length", "has_date", "headers", "status", "trailer")
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[Header],
+        content_length: int = UNKNOWN_LENGTH,
+        has_date: bool = False,
+        trailer: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content_length = content_length
+        self.has_date = has_date
+        self.trailer = trailer
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status}, {len(self.headers)} headers, length {self.content_length}>"
+
+
+HeadHook = Callable[["Exchange", ResponseHead], None]
+
+
+class Exchange(ABC):
+    """One request and the way to answer it; made by a protocol server, used by handlers in its greenlet.
+
+    A handler either calls `respond`/`respond_error`, or `send` followed, unless the body was complete, by any
+    number of `write` and one `finish`. Methods that write raise StreamError when the client is gone or
+    stalled; let that pass, the server cleans up.
+    """
+
+    __slots__ = ("hooks", "request", "status")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.status = 0
+        """Status sent to the client, 0 as long as there is none."""
+        self.hooks: list[HeadHook] | None = None
+        """Called in reverse order with every final head (local ones too) before it is sent."""
+
+    def add_hook(self, hook: HeadHook) -> None:
+        """Let `hook` see and change the response head; those added first are called last."""
+        if self.hooks is None:
+            self.hooks = []
+        self.hooks.append(hook)
+
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        """Answer with a body at hand. Content-Length, Date and connection headers are added."""
+        head = ResponseHead(status, list(headers), len(body))
+        self.send(head, body, complete=True)
+
+    @abstractmethod
+    def respond_error(self, failure: Failure) -> None:
+        """Answer with the failure's own status and body; the exact bytes users know."""
+
+    @abstractmethod
+    def send(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+        """Send the final head and a first piece of the body (may be empty) in one go."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send more of the body."""
+
+    @abstractmethod
+    def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
+        """The body is complete with `data`."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """The response cannot be completed: cut it so that the client notices."""
+
+    @abstractmethod
+    def inform(self, status: int, headers: Iterable[Header]) -> None:
+        """Relay an interim (1xx) response if the client can take it."""
+
+    @abstractmethod
+    def read_body(self) -> bytes:
+        """Wait for the next piece of the request body; b"" at its end.
+
+        Raises ProxyError if the client is gone, too slow or sends nonsense.
+        """
+
+    @property
+    @abstractmethod
+    def body_complete(self) -> bool:
+        """Has the whole request body been read?"""
+
+    @abstractmethod
+    def take_body(self) -> bytes:
+        """What has arrived of the request body already, without waiting."""
+
+    @abstractmethod
+    def cancel_read(self) -> None:
+        """Wake the greenlet that waits in read_body, if any, with StreamCancelled."""
+
+    @abstractmethod
+    def watch(self, upstream: Stream | None) -> None:
+        """From now on, if the client goes away, shut `upstream` down."""
+
+    @property
+    @abstractmethod
+    def client_gone(self) -> bool:
+        """Has the client been seen to go away?"""
+
+    @abstractmethod
+    def upgrade(self, head: ResponseHead, first: bytes) -> tuple[Stream, bytes]:
+        """Send a 101 followed by `first`; the raw client stream and what the client had sent beyond its head."""
+
+
+Handler = Callable[[Exchange], None]

@@ -1,0 +1,308 @@
+"""Header policy: what a client's headers may say, and what the server gets to see.
+
+Once for all protocols: hop-by-hop headers, `Connection` and what it lists, X-Forwarded-* and whose word counts,
+spellings with `_`. The common request needs none of it: the codec sets a mark for every header that wants
+attention, and without marks the headers go on as they came, with one prepared block of X-Forwarded-* lines
+that is the same for all requests of a connection to one host.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from config.networks import Network, address_of, parse_network
+from config.static import EntryPoint
+from workers.errors import UNDERSCORE_HEADER, Failure
+from workers.exchange import Header, Request
+
+# What the codec noticed about a message's headers, one bit each.
+HOST: Final = 1
+CONTENT_LENGTH: Final = 2
+TRANSFER_ENCODING: Final = 4
+CONNECTION: Final = 8
+EXPECT: Final = 16
+UPGRADE: Final = 32
+HOP: Final = 64  # any other hop-by-hop header
+MANAGED: Final = 128  # X-Forwarded-* and X-Real-Ip, in any spelling
+UNDERSCORE: Final = 256
+PRAGMA: Final = 512
+DATE: Final = 1024
+TRAILER: Final = 2048
+TE: Final = 4096
+
+_KINDS: Final[dict[bytes, int]] = {
+    b"host": HOST,
+    b"content-length": CONTENT_LENGTH,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"connection": CONNECTION,
+    b"expect": EXPECT,
+    b"upgrade": UPGRADE,
+    b"te": TE,
+    b"trailer": TRAILER,
+    b"date": DATE,
+    b"pragma": PRAGMA,
+    b"keep-alive": HOP,
+    b"proxy-connection": HOP,
+    b"proxy-authenticate": HOP,
+    b"proxy-authorization": HOP,
+}
+MANAGED_NAMES: Final = frozenset(
+    {
+        b"x-forwarded-proto",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-server",
+        b"x-forwarded-uri",
+        b"x-forwarded-method",
+        b"x-forwarded-prefix",
+        b"x-forwarded-tls-client-cert",
+        b"x-forwarded-tls-client-cert-info",
+        b"x-real-ip",
+    }
+)
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"proxy-connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+_REMEMBERED_NAMES: Final = 4096
+kinds_by_name: Final[dict[bytes, int]] = {}
+"""Kind by name as spelled on the wire: one look-up a header. Filled by `classify`, bounded."""
+
+
+def classify(name: bytes) -> int:
+    """Kind of a header name that is not in `kinds_by_name` yet; 0 for those that are none of our business."""
+    lower = name.lower()
+    kind = _KINDS.get(lower, 0)
+    if b"_" in lower:
+        kind = UNDERSCORE | (MANAGED if lower.replace(b"_", b"-") in MANAGED_NAMES else 0)
+    elif lower in MANAGED_NAMES:
+        kind = MANAGED
+    if len(kinds_by_name) >= _REMEMBERED_NAMES:
+        kinds_by_name.clear()
+    kinds_by_name[name] = kind
+    return kind
+
+
+class ForwardedPolicy:
+    """Whose X-Forwarded-* count at one entry point, and how names with `_` are treated. Immutable."""
+
+    __slots__ = ("_insecure", "_networks", "append_peer", "kept_by_connection", "server", "underscores")
+
+    def __init__(self, options: EntryPoint, hostname: str = "") -> None:
+        forwarded = options.forwarded_headers
+        self._insecure = forwarded.insecure
+        self._networks: Sequence[Network] = [parse_network(text) for text in forwarded.trusted_ips]
+        self.append_peer = not forwarded.not_append_x_forwarded_for
+        self.kept_by_connection = frozenset(name.lower().encode() for name in forwarded.connection)
+        self.underscores = options.http.underscore_headers_strategy
+        self.server = (hostname or socket.gethostname()).encode()
+
+    def trusts(self, ip: str) -> bool:
+        """Are this peer's X-Forwarded-* to be believed? Asked once a connection."""
+        if self._insecure or not self._networks:
+            return self._insecure
+        address = address_of(ip)
+        return address is not None and any(network.contains(address) for network in self._networks)
+
+
+class Client:
+    """The other end of one client connection, with what follows from it for all its requests."""
+
+    __slots__ = ("_block", "_block_host", "entry_point", "ip", "is_tls", "plain_ip", "policy", "port", "trusted")
+
+    def __init__(self, ip: str, port: int, is_tls: bool, entry_point: str, policy: ForwardedPolicy) -> None:
+        self.ip = ip
+        self.port = port
+        self.is_tls = is_tls
+        self.entry_point = entry_point
+        self.policy = policy
+        self.plain_ip = ip.partition("%")[0].encode()
+        self.trusted = policy.trusts(ip)
+        self._block_host: bytes | None = None
+        self._block = b""
+
+    def forwarded_block(self, host: bytes) -> bytes:
+        """All X-Forwarded-* lines of a request that brought none, and the empty line that ends a head."""
+        if host != self._block_host:
+            headers = [*_additions(self, host, {}, b"https" if self.is_tls else b"http")]
+            if self.policy.append_peer:
+                headers.append((b"X-Forwarded-For", self.ip.encode()))
+            self._block = encode(headers) + b"\r\n"
+            self._block_host = host
+        return self._block
+
+    def __repr__(self) -> str:
+        return f"<Client {self.ip}:{self.port}{' trusted' if self.trusted else ''}>"
+
+
+def encode(headers: Iterable[Header]) -> bytes:
+    """Header lines, each with its line end."""
+    lines = b"\r\n".join([b": ".join(header) for header in headers])
+    return lines + b"\r\n" if lines else b""
+
+
+def _additions(client: Client, host: bytes, given: dict[bytes, bytes], proto: bytes) -> Iterable[Header]:
+    """The managed headers that are missing in `given`; X-Forwarded-Server always."""
+    if not given.get(b"x-real-ip"):
+        yield b"X-Real-Ip", client.plain_ip
+    proto = given.get(b"x-forwarded-proto") or proto
+    if not given.get(b"x-forwarded-proto"):
+        yield b"X-Forwarded-Proto", proto
+    if not given.get(b"x-forwarded-port"):
+        yield b"X-Forwarded-Port", _port(host, client.is_tls or proto in (b"https", b"wss"))
+    if host and not given.get(b"x-forwarded-host"):
+        yield b"X-Forwarded-Host", host
+    yield b"X-Forwarded-Server", client.policy.server
+
+
+def _port(host: bytes, secure: bool) -> bytes:
+    _, colon, port = host.rpartition(b":")
+    if colon and port and not port.endswith(b"]"):
+        return port
+    return b"443" if secure else b"80"
+
+
+def forwarded_headers(request: Request) -> list[Header]:
+    """What the entry point adds to an admitted request; the peer is appended to X-Forwarded-For later."""
+    given = {}
+    if request.marks & MANAGED:
+        given = {name.lower(): value for name, value in reversed(request._headers)}
+    return list(_additions(request.client, request.host_header, given, _proto(request)))
+
+
+def _proto(request: Request) -> bytes:
+    if request.upgrade.lower() == b"websocket":
+        return b"wss" if request.client.is_tls else b"ws"
+    return b"https" if request.client.is_tls else b"http"
+
+
+def admit(request: Request, connection: list[bytes]) -> Failure | None:
+    """Apply the entry point's policy to a request with marks, before any router sees it.
+
+    `connection` are the lower-case tokens of the client's Connection header. Returns what to answer instead of
+    serving, if anything.
+    """
+    marks, policy = request.marks, request.client.policy
+    if marks & UNDERSCORE and policy.underscores != "keep":
+        if policy.underscores == "reject":
+            return UNDERSCORE_HEADER
+        request._headers = [header for header in request._headers if b"_" not in header[0]]
+    if marks & MANAGED:
+        if request.client.trusted:
+            request._headers = [header for header in request._headers if not _is_overwritten(header)]
+        else:
+            request._headers = [header for header in request._headers if not _is_managed(header[0])]
+            request.marks &= ~MANAGED
+    if connection:
+        _drop_listed(request, connection)
+    if marks & PRAGMA:
+        add_cache_control(request._headers)
+    return None
+
+
+def _is_managed(name: bytes) -> bool:
+    return name.lower().replace(b"_", b"-") in MANAGED_NAMES
+
+
+def _is_overwritten(header: Header) -> bool:
+    """Of a trusted peer: an empty value counts as absent, and the server's name is always ours."""
+    name = header[0].lower()
+    return name == b"x-forwarded-server" or (not header[1] and name in MANAGED_NAMES)
+
+
+def _drop_listed(request: Request, connection: list[bytes]) -> None:
+    """Drop what Connection lists; managed names cannot be stripped that way, and Upgrade stays for upgrades."""
+    kept = request.client.policy.kept_by_connection
+    listed = {name for name in connection if name not in MANAGED_NAMES and name not in kept}
+    remaining = [name for name in connection if name in kept]
+    if request.upgrade:
+        listed.discard(b"upgrade")
+        remaining.append(b"Upgrade")
+    listed.discard(b"host")
+    request._headers = [header for header in request._headers if header[0].lower() not in listed]
+    if remaining:
+        request._headers.append((b"Connection", b", ".join(remaining)))
+        request.marks |= HOP
+
+
+def add_cache_control(headers: list[Header]) -> None:
+    """`Pragma: no-cache` without Cache-Control gains its modern twin."""
+    pragma = b""
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"cache-control":
+            return
+        if lower == b"pragma":
+            pragma = pragma or value
+    if pragma == b"no-cache":
+        headers.append((b"Cache-Control", b"no-cache"))
+
+
+_REWRITTEN: Final = HOP_BY_HOP | {b"host", b"content-length"}
+_NEEDS_CARE: Final = HOP | UPGRADE | TE | TRAILER | MANAGED | TRANSFER_ENCODING
+_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+def upstream_head(request: Request, host: bytes) -> bytes:
+    """The head as it goes to the server: request line, Host, headers, empty line."""
+    length = request.content_length
+    if request.headers_touched or request.marks & _NEEDS_CARE or request.upgrade:
+        lines = encode(_for_server(request)) + b"\r\n"
+        if length > 0 or (length == 0 and request.marks & CONTENT_LENGTH):
+            lines = b"Content-Length: %d\r\n%b" % (length, lines)
+    else:
+        headers = request._headers
+        lines = b"\r\n".join([b": ".join(header) for header in headers])
+        block = request.client.forwarded_block(request.host_header)
+        lines = b"%b\r\n%b" % (lines, block) if headers else block
+    if length == 0:
+        if not request.marks & CONTENT_LENGTH and request.method in _WITH_BODY:
+            lines = b"Content-Length: 0\r\n" + lines
+    elif length < 0:
+        lines = b"Transfer-Encoding: chunked\r\n" + lines
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b" % (request.method, request.target, host, lines)
+
+
+def _for_server(request: Request) -> list[Header]:
+    """The proxy step: hop-by-hop headers out, upgrade and `Te: trailers` restored, the peer appended."""
+    headers = request.headers
+    tokens = {token for name, value in headers if name.lower() == b"connection" for token in _tokens(value)}
+    drop = _REWRITTEN | (tokens - MANAGED_NAMES)
+    kept, chain, te = [], [], False
+    for header in headers:
+        lower = header[0].lower()
+        if lower == b"x-forwarded-for":
+            chain.append(header[1])
+        elif lower == b"te":
+            te = te or b"trailers" in (token.partition(b";")[0].strip() for token in _tokens(header[1]))
+        elif lower not in drop:
+            kept.append(header)
+    if te:
+        kept.append((b"Te", b"trailers"))
+    if request.upgrade:
+        kept += ((b"Connection", b"Upgrade"), (b"Upgrade", request.upgrade))
+    if request.client.policy.append_peer:
+        chain.append(request.client.ip.encode())
+    if chain:
+        kept.append((b"X-Forwarded-For", b", ".join(chain)))
+    return kept
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    return [token.strip(b" \t").lower() for token in value.split(b",") if token.strip(b" \t")]
+
+
+connection_tokens = _tokens

@@ -1,0 +1,264 @@
+"""An exchange on an HTTP/1 client connection: its request body, and its response as bytes on the wire.
+
+Decides how a response is framed (length, chunks, end of connection) and whether the connection goes on; the
+connection (server.py) acts on it. Headers are written as they are given: what may be passed on was decided
+where the head was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from workers import errors
+from workers.errors import Answer, Failure, ProxyError
+from workers.exchange import Exchange, Header, ResponseHead
+from workers.http1.codec import IncomingRequest
+from workers.http1.framing import ChunkedDecoder, Decoder, FramingError, LengthDecoder, chunk, last_chunk
+from workers.stream import Stream, StreamBroken, StreamTimeout
+
+if TYPE_CHECKING:
+    from workers.http1.server import ServerConnection
+
+DRAIN_BYTES: Final = 256 * 1024
+"""So much of a request body that nobody wanted is read to keep the connection."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TEXT_HEADERS: Final[Sequence[Header]] = (
+    (b"Content-Type", b"text/plain; charset=utf-8"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+
+
+def phrase(status: int) -> bytes:
+    """Reason phrase of a status; the original's text for unknown ones."""
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b"status code %d" % status
+
+
+_PHRASES: Final = {
+    413: b"Request Entity Too Large",
+    414: b"Request URI Too Long",
+    416: b"Requested Range Not Satisfiable",
+    418: b"I'm a teapot",
+    422: b"Unprocessable Entity",
+}
+_STATUS_LINES: Final = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status) or phrase(status)) for status in range(100, 1000)
+}
+_OLD_STATUS_LINES: Final = {status: line.replace(b"/1.1", b"/1.0", 1) for status, line in _STATUS_LINES.items()}
+
+
+def bare_answer(failure: Failure) -> bytes:
+    """What goes out for a request that could not even be read."""
+    return (
+        b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%b"
+        % (failure.status, failure.reason, failure.body)
+    )
+
+
+class Http1Exchange(Exchange):
+    """Made by ServerConnection for one request; see Exchange for what handlers may do."""
+
+    __slots__ = ("_chunked", "_connection", "_continued", "_decoder", "_silent", "_unread", "closes", "finished")
+
+    def __init__(self, connection: ServerConnection, request: IncomingRequest, unread: bytes) -> None:
+        self.request = request
+        self.status = 0
+        self.hooks = None
+        self._connection = connection
+        self._unread = unread
+        self._chunked = self._silent = self._continued = False
+        self.closes = not request.keep_alive
+        self.finished = False
+        length = request.content_length
+        self._decoder: Decoder | None = None
+        if length:
+            self._decoder = LengthDecoder(length) if length > 0 else ChunkedDecoder()
+
+    # The request body
+
+    @property
+    def body_complete(self) -> bool:
+        decoder = self._decoder
+        return decoder is None or decoder.done
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the request; true once the body is complete."""
+        decoder = self._decoder
+        return self._unread if decoder is None else decoder.rest
+
+    def take_body(self) -> bytes:
+        return self._decode() if self._unread and not self.body_complete else b""
+
+    def read_body(self) -> bytes:
+        while not self.body_complete:
+            if not self._unread:
+                self._unread = self._read_more()
+            piece = self._decode()
+            if piece:
+                return piece
+        return b""
+
+    def _read_more(self) -> bytes:
+        connection = self._connection
+        if self.request.expect_continue and not self._continued:
+            self._continue()
+        try:
+            data = connection.stream.read()
+        except StreamTimeout as error:
+            raise ProxyError(errors.BODY_TIMEOUT) from error
+        except StreamBroken as error:
+            connection.gone = True
+            raise ProxyError(errors.CLIENT_GONE) from error
+        if not data:
+            connection.gone = True
+            raise ProxyError(errors.CLIENT_GONE, "the request body was cut")
+        return data
+
+    def _decode(self) -> bytes:
+        assert self._decoder is not None
+        data, self._unread = self._unread, b""
+        try:
+            return self._decoder.feed(data)
+        except FramingError as error:
+            self.closes = True
+            raise ProxyError(errors.MALFORMED_BODY, str(error)) from error
+
+    def _continue(self) -> None:
+        self._continued = True
+        if not self.status:
+            self._connection.stream.write(_CONTINUE)
+
+    def cancel_read(self) -> None:
+        self._connection.stream.cancel_read()
+
+    def drain(self) -> bool:
+        """Read what is left of the body, up to DRAIN_BYTES; False if there is more or it does not come."""
+        left = DRAIN_BYTES
+        try:
+            while not self.body_complete and left > 0:
+                left -= len(self.read_body())
+        except ProxyError:
+            return False
+        return self.body_complete
+
+    def _too_much_unread(self) -> bool:
+        """Is it known already that the rest of the body is not worth reading?"""
+        decoder = self._decoder
+        if decoder is None or decoder.done:
+            return False
+        if self.request.expect_continue and not self._continued:
+            return True
+        return isinstance(decoder, LengthDecoder) and decoder.left - len(self._unread) > DRAIN_BYTES
+
+    # The response
+
+    def send(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+        if self.hooks is not None:
+            for hook in reversed(self.hooks):
+                hook(self, head)
+        request, connection = self.request, self._connection
+        status, length = head.status, head.content_length
+        self.status = status
+        lines = [b": ".join(header) for header in head.headers]
+        if length >= 0 and status != 204:
+            lines.append(b"Content-Length: %d" % length)
+        if status == 204 or status == 304 or request.method == b"HEAD":
+            self._silent = True
+            body = b""
+        elif length < 0:
+            body = self._frame(head, lines, body, complete)
+        if not head.has_date:
+            lines.append(connection.site.date.line)
+        if not self.closes and (connection.ends_soon() or (self._decoder is not None and self._too_much_unread())):
+            self.closes = True
+        if request.minor_version == 1:
+            first = _STATUS_LINES[status]
+            if self.closes:
+                lines.append(b"Connection: close")
+        else:
+            first = _OLD_STATUS_LINES[status]
+            if not self.closes:
+                lines.append(b"Connection: keep-alive")
+        self.finished = complete
+        connection.stream.write(b"%b%b\r\n\r\n%b" % (first, b"\r\n".join(lines), body))
+
+    def _frame(self, head: ResponseHead, lines: list[bytes], body: bytes, complete: bool) -> bytes:
+        """A body of unknown length: in chunks where the client knows them, else up to the connection's end."""
+        if self.request.minor_version == 0:
+            self.closes = True
+            return body
+        self._chunked = True
+        lines.append(b"Transfer-Encoding: chunked")
+        if head.trailer:
+            lines.append(b"Trailer: " + head.trailer)
+        if body:
+            body = chunk(body)
+        return body + last_chunk(()) if complete else body
+
+    def write(self, data: bytes) -> None:
+        if data and not self._silent:
+            self._connection.stream.write(chunk(data) if self._chunked else data)
+
+    def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
+        self.finished = True
+        if self._silent:
+            return
+        if self._chunked:
+            data = (chunk(data) if data else b"") + last_chunk(trailers)
+        if data:
+            self._connection.stream.write(data)
+
+    def respond_error(self, failure: Failure) -> None:
+        if failure.closes:
+            self.closes = True
+        if failure.answer is Answer.SILENT:
+            self.finished = self.closes = True
+        elif failure.answer is Answer.BARE:
+            self.finished, self.status = True, failure.status
+            self._connection.stream.write(bare_answer(failure))
+        else:
+            self.respond(failure.status, _TEXT_HEADERS if failure.answer is Answer.TEXT else (), failure.body)
+
+    def inform(self, status: int, headers: Iterable[Header]) -> None:
+        if self.request.minor_version == 0:
+            return
+        if status == 100:
+            if self._continued or not self.request.expect_continue:
+                return
+            self._continued = True
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self._connection.stream.write(b"%b%b\r\n" % (_STATUS_LINES[status], lines))
+
+    def abort(self) -> None:
+        self.finished = self.closes = True
+        stream = self._connection.stream
+        # Without length and chunks a plain end would look like success.
+        if self.request.minor_version == 0:
+            stream.reset()
+        stream.close()
+
+    # The other side
+
+    def watch(self, upstream: Stream | None) -> None:
+        connection = self._connection
+        connection.upstream = upstream
+        if upstream is not None and connection.gone:
+            upstream.shutdown()
+
+    @property
+    def client_gone(self) -> bool:
+        return self._connection.gone
+
+    def upgrade(self, head: ResponseHead, first: bytes) -> tuple[Stream, bytes]:
+        stream = self._connection.detach()
+        self.status = head.status
+        self.finished = self.closes = True
+        lines = b"".join([b"%b: %b\r\n" % header for header in head.headers])
+        stream.write(b"%b%b\r\n%b" % (_STATUS_LINES[head.status], lines, first))
+        return stream, self._unread

@@ -1,0 +1,68 @@
+"""Carries a request body to the server while the response may already be on its way back.
+
+Runs in its own greenlet, and only for bodies that have not arrived with their head: the exchange's greenlet waits
+for the response meanwhile. One piece is in memory at a time; a server that does not read stops the client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent import get_hub
+from greenlet import greenlet
+
+from workers.errors import Failure, ProxyError
+from workers.exchange import Exchange
+from workers.http1.framing import LAST_CHUNK, chunk
+from workers.stream import Stream, StreamError
+from workers.timers import NEVER
+
+
+class BodyPump:
+    """`done`: the whole body is with the server. `failure`: why the client's side ended early."""
+
+    __slots__ = ("_chunked", "_exchange", "_header_ticks", "_running", "answered", "done", "failure", "upstream")
+
+    def __init__(self, exchange: Exchange, upstream: Stream, header_ticks: int) -> None:
+        self._exchange = exchange
+        self._chunked = exchange.request.content_length < 0
+        self._header_ticks = header_ticks
+        self._running = False
+        self.upstream = upstream
+        self.answered = False
+        self.done = False
+        self.failure: Failure | None = None
+
+    def start(self) -> None:
+        """Let the pump run from the next turn of the loop on."""
+        self._running = True
+        hub: Any = get_hub()
+        hub.loop.run_callback(greenlet(self._run, hub).switch)
+
+    def stop(self) -> None:
+        """The response is over: nobody wants the rest. The server's connection must be closed, too."""
+        if self._running:
+            self._running = False
+            self._exchange.cancel_read()
+
+    def _run(self) -> None:
+        try:
+            while self._running:
+                piece = self._exchange.read_body()
+                if not self._running:
+                    return
+                if not piece:
+                    if self._chunked:
+                        self.upstream.write(LAST_CHUNK)
+                    self.done = True
+                    if self._header_ticks < NEVER and not self.answered:
+                        self.upstream.set_read_deadline(self.upstream.wheel.tick + self._header_ticks)
+                    return
+                self.upstream.write(chunk(piece) if self._chunked else piece)
+        except ProxyError as error:
+            self.failure = error.failure
+            self.upstream.shutdown()
+        except StreamError:
+            pass  # cancelled, or the server reads no more: its answer, if there is one, is being read
+        finally:
+            self._running = False

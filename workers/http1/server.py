@@ -1,0 +1,292 @@
+"""One client connection: requests in order, each on its own exchange, until somebody wants to stop.
+
+Runs in one greenlet a connection. A request whose head came in one read and that has no body costs one read
+and, where the handler sends a complete response, one write. While a handler works the connection watches the
+client without reading: if it goes away the upstream connection is shut down at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from workers import errors
+from workers.errors import Answer, Failure, ProxyError
+from workers.http1 import grammar
+from workers.http1.codec import IncomingRequest, parse_request
+from workers.http1.exchange import Http1Exchange, bare_answer, phrase
+from workers.http1.target import TargetPolicy
+from workers.stream import Stream, StreamError
+from workers.timers import NEVER, TimerWheel
+
+if TYPE_CHECKING:
+    from workers.dates import DateLine
+    from workers.exchange import Handler, Request
+    from workers.headers import Client
+
+LINGER_SECONDS = 0.5
+"""How long a closing connection still takes bytes, so that the client can read the answer before a reset."""
+LINGER_BYTES = 1 << 20
+
+
+class Found(Protocol):
+    """A route, as far as a connection needs it."""
+
+    handler: Handler
+
+
+class Table(Protocol):
+    """What a routing table has to offer."""
+
+    def find(self, request: Request, /) -> Found | None:
+        """The route of a request."""
+        ...
+
+
+class Site(Protocol):
+    """The entry point as its connections see it."""
+
+    table: Table | None
+    date: DateLine
+    draining: bool
+    active: int
+    served: int
+
+    def report_crash(self, request: Request) -> None:
+        """Log the exception that is being handled."""
+        ...
+
+
+class ConnectionOptions:
+    """What one entry point asks of its connections, in ticks and bytes. Immutable."""
+
+    __slots__ = (
+        "head_limit_bytes",
+        "idle_ticks",
+        "max_age_ticks",
+        "max_requests",
+        "read_ticks",
+        "target_policy",
+        "write_ticks",
+    )
+
+    def __init__(
+        self,
+        *,
+        read_timeout_seconds: float = 60.0,
+        write_timeout_seconds: float = 0.0,
+        idle_timeout_seconds: float = 180.0,
+        keep_alive_max_requests: int = 0,
+        keep_alive_max_time_seconds: float = 0.0,
+        max_header_bytes: int = 1048576,
+        target_policy: TargetPolicy | None = None,
+    ) -> None:
+        self.read_ticks = TimerWheel.ticks(read_timeout_seconds)
+        self.write_ticks = TimerWheel.ticks(write_timeout_seconds)
+        self.idle_ticks = TimerWheel.ticks(idle_timeout_seconds or read_timeout_seconds)
+        self.max_requests = keep_alive_max_requests
+        self.max_age_ticks = TimerWheel.ticks(keep_alive_max_time_seconds)
+        # The original reads 4 KiB beyond its limit before it complains.
+        self.head_limit_bytes = max_header_bytes + 4096
+        self.target_policy = target_policy or TargetPolicy()
+
+
+class ServerConnection:
+    """One HTTP/1 client connection. `run` returns when it is over and the stream closed."""
+
+    __slots__ = ("_born", "_limited", "client", "exchange", "gone", "options", "served", "site", "stream", "upstream")
+
+    def __init__(self, stream: Stream, client: Client, options: ConnectionOptions, site: Site) -> None:
+        self.stream = stream
+        self.client = client
+        self.options = options
+        self.site = site
+        self.exchange: Http1Exchange | None = None
+        """The exchange under way; None while the connection is idle."""
+        self.upstream: Stream | None = None
+        self.gone = False
+        self.served = 0
+        self._born = stream.wheel.tick
+        self._limited = options.max_requests > 0 or options.max_age_ticks < NEVER
+        stream.on_unexpected = self._stirred
+
+    def run(self, data: bytes = b"") -> None:
+        """Serve until the end. `data`: what was read already."""
+        stream, site, idle_ticks = self.stream, self.site, self.options.idle_ticks
+        try:
+            stream.set_read_deadline(self._born + self.options.read_ticks)
+            while True:
+                if not data:
+                    data = stream.read()
+                    if not data:
+                        return
+                rest = self._serve(data)
+                if rest is None:
+                    return
+                data = rest
+                if not data:
+                    if site.draining:
+                        return
+                    stream.set_read_deadline(stream.wheel.tick + idle_ticks)
+        except StreamError:
+            return
+        finally:
+            stream.close()
+
+    def _serve(self, data: bytes) -> bytes | None:
+        """One request from the start of `data`; returns what follows it, None if the connection is to end."""
+        options = self.options
+        request = parse_request(data, self.client, options.target_policy)
+        if request is None:
+            request, data = self._read_head(data)
+        if not isinstance(request, IncomingRequest):
+            return self._refuse(request)
+        if request.consumed > options.head_limit_bytes:
+            return self._refuse(errors.HEADERS_TOO_LARGE)
+        exchange = Http1Exchange(self, request, data[request.consumed :])
+        if request.content_length or options.write_ticks < NEVER:
+            self._arm(exchange)
+        self._handle(exchange, request)
+        self.served += 1
+        if exchange.closes:
+            return self._end(exchange)
+        if request.content_length and not exchange.body_complete and not exchange.drain():
+            return self._end(exchange)
+        return exchange.rest
+
+    def _handle(self, exchange: Http1Exchange, request: IncomingRequest) -> None:
+        site = self.site
+        site.active += 1
+        site.served += 1
+        self.exchange = exchange
+        try:
+            table = site.table
+            route = table.find(request) if table is not None else None
+            if request.target == b"*":
+                exchange.respond(200, (), b"")
+            elif route is None:
+                exchange.respond_error(errors.NOT_FOUND)
+            else:
+                route.handler(exchange)
+            if not exchange.finished:
+                self._fail(exchange, errors.CRASHED)
+        except StreamError:
+            exchange.abort()
+        except ProxyError as error:
+            self._fail(exchange, error.failure)
+        except Exception:
+            site.report_crash(request)
+            self._fail(exchange, errors.CRASHED)
+        finally:
+            site.active -= 1
+            self.exchange = self.upstream = None
+
+    def _fail(self, exchange: Http1Exchange, failure: Failure) -> None:
+        """The answer to a handler that gave up; a response under way can only be cut."""
+        if exchange.status:
+            exchange.abort()
+            return
+        try:
+            exchange.respond_error(failure)
+        except StreamError:
+            exchange.abort()
+
+    def _arm(self, exchange: Http1Exchange) -> None:
+        """Deadlines of a request that is not over with its head."""
+        stream, options = self.stream, self.options
+        now = stream.wheel.tick
+        if not exchange.body_complete:
+            stream.set_read_deadline((now if self.served else self._born) + options.read_ticks)
+        if options.write_ticks < NEVER:
+            stream.set_write_deadline(now + options.write_ticks)
+
+    def _read_head(self, data: bytes) -> tuple[IncomingRequest | Failure, bytes]:
+        """The rest of a head that did not come at once."""
+        stream, options = self.stream, self.options
+        if self.served:
+            stream.set_read_deadline(stream.wheel.tick + options.read_ticks)
+        partial = grammar.PartialHead(data, grammar.early_refusal)
+        while len(partial) <= options.head_limit_bytes:
+            piece = stream.read()
+            if not piece:
+                return errors.CLIENT_SILENT, b""
+            whole = partial.feed(piece)
+            if isinstance(whole, Failure):
+                return whole, b""
+            if whole is not None:
+                request = parse_request(whole, self.client, options.target_policy)
+                if request is not None:
+                    return request, whole
+        return errors.HEADERS_TOO_LARGE, b""
+
+    def _refuse(self, failure: Failure) -> None:
+        """Answer something that is no request we serve, and end."""
+        if failure.answer is Answer.SILENT:
+            return
+        if failure.answer is Answer.BARE:
+            self.stream.write(bare_answer(failure))
+        else:
+            self.stream.write(
+                b"HTTP/1.1 %d %b\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                % (failure.status, phrase(failure.status), self.site.date.line)
+            )
+        self._linger()
+
+    def _end(self, exchange: Http1Exchange) -> None:
+        if not exchange.body_complete or exchange.rest:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Let the client read the answer: unread bytes in our buffer would turn the close into a reset."""
+        stream = self.stream
+        if stream.closed:
+            return
+        stream.shutdown_write()
+        stream.set_read_deadline(stream.wheel.tick + TimerWheel.ticks(LINGER_SECONDS))
+        left = LINGER_BYTES
+        while left > 0:
+            data = stream.read()
+            if not data:
+                return
+            left -= len(data)
+
+    def ends_soon(self) -> bool:
+        """Is the response being sent the connection's last one?"""
+        if self.site.draining:
+            return True
+        if not self._limited:
+            return False
+        options = self.options
+        return (0 < options.max_requests <= self.served + 1) or (
+            self.stream.wheel.tick - self._born >= options.max_age_ticks
+        )
+
+    def detach(self) -> Stream:
+        """The bare stream for a tunnel: no deadlines, nobody watches it but its new user."""
+        stream = self.stream
+        stream.on_unexpected = self.upstream = None
+        stream.set_read_deadline(NEVER)
+        stream.set_write_deadline(NEVER)
+        return stream
+
+    def _stirred(self) -> None:
+        """Hub: bytes or the end came while nobody was reading."""
+        if self.exchange is not None and self.stream.at_end():
+            self.gone = True
+            if self.upstream is not None:
+                self.upstream.shutdown()
+
+    def close_if_idle(self) -> None:
+        """Any greenlet: end the connection if it waits for a request."""
+        if self.exchange is None:
+            self.stream.stop_reading()
+
+    def abort(self) -> None:
+        """Any greenlet: cut the connection whatever it does."""
+        self.gone = True
+        if self.upstream is not None:
+            self.upstream.shutdown()
+        self.stream.shutdown()
+
+    def __repr__(self) -> str:
+        state = "idle" if self.exchange is None else repr(self.exchange.request)
+        return f"<ServerConnection {self.client.ip}:{self.client.port} {state}>"

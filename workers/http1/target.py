@@ -1,0 +1,178 @@
+"""Request targets: the four forms, then one path on which router, middlewares and server agree.
+
+The path is normalised (escapes of unreserved characters decoded, all others in upper-case hex, raw bytes that
+do not belong into a URL escaped) and, where the entry point asks for it, sanitised (no `.`, `..` or empty
+segments). Router and server see the result; the raw form is kept for logs only. A target that has none of the
+characters in question is recognised by one `translate`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from workers import errors
+from workers.errors import Failure
+from workers.exchange import Request
+
+_UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_IN_PATH: Final = _UNRESERVED + b"!$&'()*+,;=:@/[]"
+_ORDINARY: Final = _UNRESERVED + b"!$&'()*+,=:@/?"
+_ESCAPE: Final = re.compile(rb"%(?:([0-9A-Fa-f]{2})|(.?.?))|([^" + re.escape(_IN_PATH) + rb"%])", re.DOTALL)
+_RESERVED: Final = frozenset(b":/?#[]@!$&'()*+,;=%")
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)([^#]*)")
+_HOST: Final = re.compile(
+    rb"(?:(?P<name>[A-Za-z0-9._~!$&'()*+;=%\-]*)|\[(?P<six>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~\-]+)?)\])"
+    rb"(?::(?P<port>[0-9]{0,5}))?"
+)
+_REMEMBERED_HOSTS: Final = 2048
+
+
+class TargetPolicy:
+    """How one entry point treats targets. Immutable."""
+
+    __slots__ = ("encode_semicolons", "sanitize")
+
+    def __init__(self, sanitize: bool = True, encode_semicolons: bool = False) -> None:
+        self.sanitize = sanitize
+        self.encode_semicolons = encode_semicolons
+
+
+_hosts: dict[bytes, bytes] = {}
+
+
+def canonical_host(value: bytes) -> bytes | None:
+    """Host without port and brackets, lower case; None for what is no host."""
+    found = _hosts.get(value)
+    if found is not None:
+        return found
+    match = _HOST.fullmatch(value)
+    if match is None or int(match["port"] or 0) > 65535:
+        return None
+    found = (match["six"] or match["name"] or b"").lower()
+    if len(_hosts) >= _REMEMBERED_HOSTS:
+        _hosts.clear()
+    _hosts[value] = found
+    return found
+
+
+def resolve_target(request: Request, policy: TargetPolicy) -> Failure | None:
+    """Fill in target, path, query, routing path and host of a request whose head has been read."""
+    target = request.raw_target
+    host = canonical_host(request.host_header)
+    if host is None:
+        return errors.MALFORMED_HOST
+    request.host = host
+    if target[0] != 47 or request.method == b"CONNECT":
+        other = _other_form(request)
+        if isinstance(other, Failure):
+            return other
+        target = other
+    if target.translate(None, _ORDINARY) or b"//" in target or b"/." in target:
+        return _unusual(request, target, policy)
+    request.target = target
+    path, mark, request.query = target.partition(b"?")
+    request.has_query = mark != b""
+    request.path = request.routing_path = path
+    return None
+
+
+def _other_form(request: Request) -> bytes | Failure:
+    """The origin-form of an absolute, authority or asterisk target; an authority replaces Host."""
+    target, method = request.raw_target, request.method
+    if method == b"CONNECT":
+        authority, rest = target, b"/"
+        if not authority or b":" not in authority:
+            return errors.MALFORMED_REQUEST
+    elif target == b"*":
+        return target if method == b"OPTIONS" else errors.MALFORMED_REQUEST
+    else:
+        if b"#" in target:
+            return errors.RAW_FRAGMENT
+        match = _ABSOLUTE.fullmatch(target)
+        if match is None:
+            return errors.MALFORMED_REQUEST
+        authority, rest = match.groups()
+        rest = rest if rest.startswith(b"/") else b"/" + rest
+    host = canonical_host(authority)
+    if not host:
+        return errors.MALFORMED_REQUEST
+    request.host_header, request.host = authority, host
+    return rest
+
+
+def _unusual(request: Request, target: bytes, policy: TargetPolicy) -> Failure | None:
+    if b"#" in target:
+        return errors.RAW_FRAGMENT
+    path, mark, query = target.partition(b"?")
+    if path != b"*":
+        normal = normalize_path(path)
+        if normal is None:
+            return errors.MALFORMED_REQUEST
+        path = sanitize_path(normal) if policy.sanitize else normal
+    query = query.replace(b";", b"%3B" if policy.encode_semicolons else b"&")
+    request.path, request.query, request.has_query = path, query, mark != b""
+    request.target = path + mark + query
+    request.routing_path = routing_path(path)
+    return None
+
+
+def normalize_path(path: bytes) -> bytes | None:
+    """Escapes in their one normal form; None if one is broken.
+
+    >>> normalize_path(b"/%77ith%2fa|b")
+    b'/with%2Fa%7Cb'
+    """
+    if not path.translate(None, _IN_PATH):
+        return path
+    broken = False
+
+    def normal(match: re.Match[bytes]) -> bytes:
+        nonlocal broken
+        digits, rest, raw = match.groups()
+        if raw is not None:
+            return b"%%%02X" % raw[0]
+        if rest is not None:
+            broken = True
+            return b""
+        byte = int(digits, 16)
+        return bytes((byte,)) if byte in _UNRESERVED else b"%" + digits.upper()
+
+    result = _ESCAPE.sub(normal, path)
+    return None if broken else result
+
+
+def sanitize_path(path: bytes) -> bytes:
+    """Without `.` and `..` segments and doubled slashes; a slash at the end stays.
+
+    >>> sanitize_path(b"//a/./b/..///c/")
+    b'/a/c/'
+    """
+    segments: list[bytes] = []
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            if segments:
+                segments.pop()
+        elif segment not in (b"", b"."):
+            segments.append(segment)
+    result = b"/" + b"/".join(segments)
+    return result + b"/" if path.endswith(b"/") and segments else result
+
+
+def routing_path(path: bytes) -> bytes:
+    """The path as rules see it: every escape decoded but those of reserved characters and `%`.
+
+    >>> routing_path(b"/foo%20bar%2Fx")
+    b'/foo bar%2Fx'
+    """
+    if b"%" not in path:
+        return path
+
+    def decoded(match: re.Match[bytes]) -> bytes:
+        byte = int(match[1], 16)
+        return match[0] if byte in _RESERVED else bytes((byte,))
+
+    return _TRIPLET.sub(decoded, path)
+
+
+_TRIPLET: Final = re.compile(rb"%([0-9A-F]{2})")

@@ -1,0 +1,59 @@
+"""One compiled route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config import rules
+from workers.routing.implied import PathKey, host_keys, path_keys
+from workers.routing.matchers import Predicate
+from workers.routing.predicate import predicate_of
+
+
+class Route:
+    """A rule that can be asked, and the handler of what it matches.
+
+    `hosts` and `path_keys` are what every matching request has one of, None where the rule requires nothing there;
+    `rank` sorts routes: highest priority first, equal priorities by name.
+    """
+
+    __slots__ = ("handler", "hosts", "matches", "name", "path_keys", "priority", "rank", "rule")
+
+    def __init__(
+        self,
+        name: str,
+        rule: str,
+        priority: int,
+        matches: Predicate,
+        handler: Any,
+        hosts: tuple[bytes, ...] | None = None,
+        path_keys: tuple[PathKey, ...] | None = None,
+    ) -> None:
+        self.name = name
+        self.rule = rule
+        self.priority = priority
+        self.matches = matches
+        self.handler = handler
+        self.hosts = hosts
+        self.path_keys = path_keys
+        self.rank = (-priority, name)
+
+    def __repr__(self) -> str:
+        return f"<Route {self.name} priority {self.priority}: {self.rule}>"
+
+
+def compile_route(name: str, rule: str, syntax: str, priority: int, handler: Any) -> Route:
+    """The route of a router. `syntax` other than v2 is v3; `priority` 0 means the number of bytes of `rule`.
+
+    Raises config.rules.RuleError. For a user's router the caller checks the priority, rules.check_priority().
+    """
+    tree = rules.parse(rule, syntax)
+    return Route(
+        name,
+        rule,
+        priority or len(rule.encode()),
+        predicate_of(tree, syntax),
+        handler,
+        host_keys(tree, syntax),
+        path_keys(tree, syntax),
+    )

@@ -1,0 +1,113 @@
+"""From a server's name to a connected stream: resolve, then try the addresses in order."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any, Final, NamedTuple
+
+import gevent
+from gevent import get_hub
+
+from workers.errors import DIAL_TIMEOUT, UNREACHABLE, ProxyError
+from workers.stream import Stream, StreamTimeout
+from workers.timers import NEVER, TimerWheel
+
+REMEMBER_SECONDS: Final = 5.0
+"""Names are asked for again after this long, so that a moved service is found soon."""
+_REMEMBERED_NAMES: Final = 1024
+_SHORTEST_ATTEMPT_TICKS: Final = 20
+_TIMEOUT_ERRNOS: Final = (errno.ETIMEDOUT,)
+
+
+class Address(NamedTuple):
+    """What socket() and connect() want to know."""
+
+    family: int
+    name: tuple[Any, ...]
+
+
+def numeric_address(host: str, port: int) -> Address | None:
+    """The address if `host` is one already."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return None
+    return Address(found[0][0], found[0][4])
+
+
+class Resolver:
+    """Names to addresses through gevent's thread pool, remembered for a few seconds. One for each worker."""
+
+    def __init__(self, wheel: TimerWheel) -> None:
+        self._wheel = wheel
+        self._known: dict[tuple[str, int], tuple[int, list[Address]]] = {}
+
+    def resolve(self, host: str, port: int, timeout_seconds: float) -> list[Address]:
+        """Addresses in the system's order. Raises ProxyError."""
+        known = self._known.get((host, port))
+        if known is not None and self._wheel.tick < known[0]:
+            return known[1]
+        addresses: list[Address] = []
+        try:
+            with gevent.Timeout(timeout_seconds if timeout_seconds > 0 else None, False):
+                found = get_hub().resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+                addresses = [Address(one[0], one[4]) for one in found]
+        except OSError as error:
+            raise ProxyError(UNREACHABLE, f"{host}: {error}") from error
+        if not addresses:
+            raise ProxyError(DIAL_TIMEOUT, f"{host}: no answer from the resolver")
+        if len(self._known) >= _REMEMBERED_NAMES:
+            self._known.clear()
+        self._known[host, port] = self._wheel.tick + TimerWheel.ticks(REMEMBER_SECONDS), addresses
+        return addresses
+
+
+def connect(addresses: list[Address], deadline: int, wheel: TimerWheel) -> Stream:
+    """A stream to the first address that answers before `deadline` (a tick, NEVER for none). Raises ProxyError."""
+    failure = ProxyError(UNREACHABLE, "no address")
+    for number, address in enumerate(addresses):
+        left = len(addresses) - number
+        until = deadline
+        if deadline != NEVER and left > 1:
+            share = max((deadline - wheel.tick) // left, _SHORTEST_ATTEMPT_TICKS)
+            until = min(deadline, wheel.tick + share)
+        try:
+            return _connect(address, until, wheel)
+        except ProxyError as error:
+            failure = error
+    raise failure
+
+
+def _connect(address: Address, until: int, wheel: TimerWheel) -> Stream:
+    try:
+        connection = socket.socket(address.family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ProxyError(UNREACHABLE, str(error)) from error
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+    number = connection.connect_ex(address.name)
+    if number not in (0, errno.EINPROGRESS):
+        connection.close()
+        raise _refusal(number, address)
+    stream = Stream(connection, wheel)
+    if number:
+        try:
+            stream.set_write_deadline(until)
+            number = stream.finish_connect()
+        except StreamTimeout as error:
+            stream.close()
+            raise ProxyError(DIAL_TIMEOUT, f"{address.name[0]}:{address.name[1]}") from error
+        if number:
+            stream.close()
+            raise _refusal(number, address)
+        stream.set_write_deadline(NEVER)
+    return stream
+
+
+def _refusal(number: int, address: Address) -> ProxyError:
+    failure = DIAL_TIMEOUT if number in _TIMEOUT_ERRNOS else UNREACHABLE
+    return ProxyError(failure, f"{address.name[0]}:{address.name[1]}: {os.strerror(number)}")

@@ -1,0 +1,239 @@
+"""One worker process: its hub, signals, heartbeat and generations; the data plane does the rest.
+
+gunicorn's Worker is the contract with the arbiter (`age`, `tmp`, `aborted`, `init_process`). What differs: the
+heartbeat is a cell of the control page instead of a temporary file, signals are watchers of the hub, and a
+socketpair to the master brings generations and carries acknowledgements back. The hub is made here, after the
+fork; the modules it needs were imported before, so their memory is shared.
+
+Bytes to the master: `b` once, when connections are accepted; `a` after each generation that is in force.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import gevent
+import gevent.event
+from gunicorn.workers.base import Worker
+
+from config.control_page import Cell, ControlPage, Slot
+from config.generation import GenerationRefused
+from config.logs import reopen_logs
+from config.static import StaticConfiguration
+
+BEAT_SECONDS: Final = 1.0
+BOOTED: Final = b"b"
+APPLIED: Final = b"a"
+_MESSAGE_BYTES: Final = 4096
+_IGNORED: Final = ("HUP", "USR2", "WINCH", "TTIN", "TTOU")
+"""Meant for the master alone; a terminal or a careless kill sends them to the whole group."""
+
+log = logging.getLogger(__name__)
+
+
+class Plane(Protocol):
+    """What a worker needs of the data plane (workers.dataplane.DataPlane)."""
+
+    def start(self) -> None: ...
+    def apply(self, descriptor: int) -> None: ...
+    def terminate(self) -> None: ...
+    def quit(self) -> None: ...
+
+
+class PlaneFactory(Protocol):
+    def __call__(
+        self,
+        static: StaticConfiguration,
+        listeners: Mapping[str, socket.socket],
+        page: ControlPage,
+        slot: Slot,
+        log: logging.Logger,
+    ) -> Plane: ...
+
+
+def data_plane() -> PlaneFactory:
+    """The real data plane. Called before the fork, so that all its modules are loaded once."""
+    from workers.dataplane import DataPlane
+
+    return DataPlane
+
+
+def load_hub_classes() -> None:
+    """Import what making a hub would import, without making one. Called before the fork and before root is
+    given up: the interpreter's own files need not be readable afterwards."""
+    settings = gevent.config
+    for name in ("loop", "format_context", "resolver", "threadpool"):
+        getattr(settings, name)
+
+
+class SlotBeat:
+    """Takes the place of gunicorn's WorkerTmp: the arbiter asks it when the worker was last alive."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+
+    def notify(self) -> None:
+        self._slot.beat()
+
+    def last_update(self) -> float:
+        """Monotonic seconds."""
+        return self._slot[Cell.HEARTBEAT_NS] / 1e9
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class GeventWorker(Worker):
+    """`lane` is the set of listening sockets it works on, `slot` its place on the control page.
+
+    The master makes it before the fork and keeps its copy for bookkeeping: `channel`, `generation_sent`,
+    `is_ready` and `is_retiring` are the master's view. `init_process` runs in the child and returns when the
+    worker has done its work.
+    """
+
+    def __init__(self, age: int, ppid: int, lane: int, slot: Slot, epoch: int) -> None:
+        # gunicorn's own constructor would make a temporary file for the heartbeat
+        self.age = age
+        self.ppid = ppid
+        self.pid = 0
+        self.booted = False
+        self.aborted = False
+        self.alive = True
+        self.tmp = SlotBeat(slot)
+        self.lane = lane
+        self.slot = slot
+        self.epoch = epoch
+        self.born = time.monotonic()
+        self.channel, self.master_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.generation_sent = 0
+        self.is_ready = False
+        self.is_retiring = False
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.pid} lane {self.lane} slot {self.slot.index} epoch {self.epoch}>"
+
+    def prepare(
+        self,
+        factory: PlaneFactory,
+        static: StaticConfiguration,
+        listeners: Mapping[str, socket.socket],
+        page: ControlPage,
+        generation: int,
+    ) -> None:
+        """In the child, before init_process: what to serve, where, and the newest generation (-1: none)."""
+        self._factory = factory
+        self._static = static
+        self._listeners = listeners
+        self._page = page
+        self._generation = generation
+
+    def init_process(self) -> None:
+        """Serve until told to stop. Signals are blocked until the hub handles them."""
+        self.channel.close()
+        self.master_channel.setblocking(False)
+        self._finished = gevent.event.Event()
+        self._is_draining = False
+        self.init_signals()
+        hub = gevent.get_hub()
+        beat = hub.loop.timer(0, BEAT_SECONDS)
+        beat.start(self.notify)
+        self.notify()
+        self._plane = self._factory(self._static, self._listeners, self._page, self.slot, log)
+        if self._generation >= 0:
+            self._apply(self._generation)
+        self._plane.start()
+        self.booted = True
+        self._tell(BOOTED)
+        receiver = gevent.spawn(self._receive)
+        log.info("worker serves", extra={"pid": os.getpid(), "lane": self.lane})
+        self._finished.wait()
+        receiver.kill()
+        beat.stop()
+
+    def init_signals(self) -> None:
+        """Called with all signals blocked: none may meet the handlers inherited from the master."""
+        for name in _IGNORED:
+            signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        loop = gevent.get_hub().loop
+        self._watchers = []
+        for number, handler in (
+            (signal.SIGTERM, self._drain),
+            (signal.SIGINT, self._quit),
+            (signal.SIGQUIT, self._quit),
+            (signal.SIGUSR1, reopen_logs),
+        ):
+            watcher = loop.signal(number)
+            watcher.start(handler)
+            self._watchers.append(watcher)
+        # a hung hub cannot run a handler: the master's ABRT prints where it hangs and ends the process
+        signal.signal(signal.SIGABRT, signal.SIG_DFL)
+        faulthandler.enable()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _drain(self) -> None:
+        """TERM; a second one changes nothing."""
+        if not self._is_draining:
+            self._is_draining = True
+            gevent.spawn(self._plane.terminate).link(lambda _: self._finished.set())
+
+    def _quit(self) -> None:
+        """INT and QUIT: at once, also while draining."""
+        gevent.spawn(self._plane.quit).link(lambda _: self._finished.set())
+
+    def _receive(self) -> None:
+        """Apply generations as they come; of several waiting ones only the newest."""
+        watcher = gevent.get_hub().loop.io(self.master_channel.fileno(), 1)
+        while True:
+            gevent.get_hub().wait(watcher)
+            newest, is_open = self._newest_waiting()
+            if newest >= 0:
+                self._apply(newest)
+            if not is_open:
+                log.error("the master is gone, draining", extra={"pid": os.getpid()})
+                self._drain()
+                return
+
+    def _newest_waiting(self) -> tuple[int, bool]:
+        """(descriptor of the newest waiting generation or -1, whether the master is still there)."""
+        newest = -1
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self.master_channel, _MESSAGE_BYTES, 4)
+            except BlockingIOError:
+                return newest, True
+            except OSError:
+                return newest, False
+            if not data:
+                return newest, False
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+                if newest >= 0:
+                    os.close(newest)
+                newest = descriptor
+
+    def _apply(self, descriptor: int) -> None:
+        """Put it in force and close it. One that cannot be trusted is left out loudly, the last good one stays."""
+        try:
+            self._plane.apply(descriptor)
+        except GenerationRefused as error:
+            log.error("generation refused", extra={"error": error})
+        else:
+            self._tell(APPLIED)
+        finally:
+            os.close(descriptor)
+
+    def _tell(self, message: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self.master_channel.send(message)
+
+
+__all__ = ["APPLIED", "BOOTED", "GeventWorker", "Plane", "PlaneFactory", "data_plane"]
