@@ -91,6 +91,13 @@ def reopen_logs() -> None:
                 logging.getLogger(__name__).error("log file not reopened", extra={"error": error})
 
 
+def name_process(process_name: str) -> None:
+    """In a forked child: another value of the field `process`; the destination stays the inherited one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LineHandler) and isinstance(handler.formatter, LineFormatter):
+            handler.formatter.process_name = process_name
+
+
 def log_descriptor() -> int | None:
     """The open log file of this process, None if it logs to stdout."""
     for handler in logging.getLogger().handlers:
@@ -137,13 +144,13 @@ class LineFormatter(logging.Formatter):
     def __init__(self, form: str, process_name: str, color: bool, show_caller: bool) -> None:
         super().__init__()
         self._form = form
-        self._process_name = process_name
+        self.process_name = process_name
         self._color = color
         self._show_caller = show_caller
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        fields["process"] = self._process_name
+        fields["process"] = self.process_name
         stack = ""
         if record.exc_info and record.exc_info[1] is not None:
             fields.setdefault("error", "".join(traceback.format_exception_only(record.exc_info[1])).strip())

@@ -24,8 +24,6 @@ LONGEST_RULE: Final = 64 * 1024
 """Characters a rule may have."""
 DEEPEST_NESTING: Final = 100
 """Levels of `&&` within `||` within `&&` a rule may have; parentheses alone do not count."""
-HIGHEST_PRIORITY: Final = (1 << 63) - 1 - 1000
-"""Largest priority a user may give a router; internal routers sit above it."""
 
 _FORMS: Final = {"v2": rule_matchers.V2, "v3": rule_matchers.V3}
 _NAMES: Final = {
@@ -83,12 +81,6 @@ def parse(rule: str, syntax: str = "v3") -> Tree:
     except lark.exceptions.UnexpectedInput as error:
         raise _syntax_error(rule, error) from None
     return _finished(draft, known, negated=False, levels=DEEPEST_NESTING)
-
-
-def check_priority(priority: int) -> None:
-    """Raise RuleError for a priority that belongs to internal routers."""
-    if priority > HIGHEST_PRIORITY:
-        raise RuleError(f"priority {priority} is above the largest allowed, {HIGHEST_PRIORITY}")
 
 
 def matchers_of(tree: Tree) -> Iterator[Matcher]:

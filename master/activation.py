@@ -52,6 +52,8 @@ def bindings_of(descriptors: list[tuple[str, int]], entry_points: Mapping[str, E
             sock.close()
             continue
         if owner in bindings:
+            sock.close()
+            bindings[owner].close()
             raise BindError(f"entry point {owner}: systemd passed more than one socket; give it one address")
         sock.setblocking(False)
         bindings[owner] = Binding(owner, entry_points[owner].address, [sock], is_shared=True)

@@ -70,6 +70,7 @@ class PointsmanArbiter(Arbiter):
         """
         self.pid = os.getpid()
         self.page[Head.MASTER_PID] = self.pid
+        privileges.name_process("pointsman")
         if "GUNICORN_PID" in os.environ:
             self.master_pid = int(os.environ["GUNICORN_PID"])
             self.master_name = "Master.2"

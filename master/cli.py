@@ -14,8 +14,7 @@ from typing import Final
 import click
 
 from config.static_flags import HELP_FLAGS
-from config.static_reference import as_text
-from master.commands.base import WIDTH, fail
+from master.commands.base import WIDTH, fail, write_options
 
 _DEFAULT_COMMAND: Final = "run"
 
@@ -48,20 +47,18 @@ class Pointsman(click.Group):
             fail(f"command not found: {args[0]}")
         return super().resolve_command(ctx, args)
 
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[COMMAND] [--option=value]...")
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
-        formatter.write(f"\nOptions of run and healthcheck\n\n{as_text(WIDTH)}")
+        write_options(formatter)
 
 
 @click.command(
     cls=Pointsman,
     no_args_is_help=False,
     context_settings={"help_option_names": sorted(HELP_FLAGS), "max_content_width": WIDTH},
-    epilog=(
-        "Options are read from exactly one source: a configuration file if there is one, else flags, else "
-        "environment variables (TRAEFIK_ in place of POINTSMAN_ works too). Flags take one or two dashes and "
-        "any letter case. A duration is a number of seconds or 300ms, 10s, 1m30s, 2h."
-    ),
 )
 def cli() -> None:
     """Pointsman, an edge proxy for Kubernetes that serves Traefik's custom resources.

@@ -13,8 +13,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from config import logs
 from config.control_page import Cell, ControlPage, Head
-from config.logs import setup_logging
 from master import privileges
 from master.children import Provider
 from master.generations import Generations
@@ -165,9 +165,10 @@ class Crew:
             if os.geteuid() != 0:
                 privileges.set_capabilities(0)
             privileges.name_process(f"pointsman:w{worker.slot.index}")
-            static = self._app.static
-            setup_logging(static.log, f"worker {worker.slot.index}")
-            worker.prepare(self._plane_factory, static, listeners, self._page, self._generations.descriptor)
+            logs.name_process(f"worker {worker.slot.index}")
+            worker.prepare(
+                self._plane_factory, self._app.static, listeners, self._page, self._generations.descriptor
+            )
             worker.init_process()
             status = 0
         except BaseException:

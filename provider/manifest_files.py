@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 LARGEST_FILE_BYTES: Final = 32 << 20
+LARGEST_DEPTH: Final = 100
 LARGEST_NODES: Final = 2_000_000
 """Nodes of one document with every alias written out; 32 MiB of honest manifests stay below it."""
 
@@ -56,7 +57,9 @@ def parse(data: bytes, name: str) -> list[dict[str, Any]]:
 
 def _json(data: bytes) -> Iterator[tuple[int, Any]]:
     try:
-        yield 1, msgspec.json.decode(data)
+        document = msgspec.json.decode(data)
+        _check_json_depth(document)
+        yield 1, document
     except msgspec.MsgspecError as error:
         position = re.search(r"byte (\d+)", str(error))
         line = data.count(b"\n", 0, int(position[1])) + 1 if position else 0
@@ -67,24 +70,52 @@ def _json(data: bytes) -> Iterator[tuple[int, Any]]:
 
 def _yaml(data: bytes) -> Iterator[tuple[int, Any]]:
     try:
-        loader = _Loader(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        _check_yaml_depth(data)
+        yield from _documents(data)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ManifestError(error.problem or _one_line(error), mark.line + 1 if mark else 0) from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OverflowError) as error:
         raise ManifestError(_one_line(error)) from error
+
+
+def _documents(data: bytes) -> Iterator[tuple[int, Any]]:
+    loader = _Loader(data)
     try:
         while loader.check_node():
             node = loader.get_node()
             assert node is not None
             _check_size(node)
             yield node.start_mark.line + 1, loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise ManifestError(error.problem or _one_line(error), mark.line + 1 if mark else 0) from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OverflowError) as error:
-        raise ManifestError(_one_line(error)) from error
-    except RecursionError as error:
-        raise ManifestError("nested too deeply") from error
     finally:
         loader.dispose()
+
+
+def _check_yaml_depth(data: bytes) -> None:
+    """Raise ManifestError before composing: the C composer recurses, and deep nesting would end the process."""
+    depth = 0
+    for event in yaml.parse(data, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > LARGEST_DEPTH:
+                mark = event.start_mark
+                raise ManifestError(f"nested deeper than {LARGEST_DEPTH}", mark.line + 1 if mark else 0)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _check_json_depth(document: Any) -> None:
+    layer = [document] if isinstance(document, dict | list) else []
+    for _ in range(LARGEST_DEPTH):
+        layer = [
+            inner
+            for outer in layer
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not layer:
+            return
+    raise ManifestError(f"nested deeper than {LARGEST_DEPTH}")
 
 
 def _check_size(root: yaml.Node) -> None:

@@ -1,7 +1,8 @@
 """Tells when to look at the manifest folder: when the kernel reports a change, and every few seconds anyway.
 
-The regular look catches what the kernel does not report: network file systems, links that lead out of the
-folder. A folder that does not exist yet is looked for until it does.
+The regular look catches what is not reported: network file systems, links that lead out of the folder, and
+changes in a folder so new that its watch is not in place yet; so it comes sooner when something has just
+happened. A folder that does not exist yet is looked for until it does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from provider.manifests import ManifestFolder
 
 log = logging.getLogger(__name__)
 
-_RESCAN_MILLISECONDS: Final = 5_000
+_RESCANS_MILLISECONDS: Final = (100, 500, 2_000, 5_000)
+"""Longest waits between looks after a change; the last one repeats."""
 _STEP_MILLISECONDS: Final = 20
 _DEBOUNCE_MILLISECONDS: Final = 100
 _RETRY_SECONDS: Final = 1.0
@@ -56,12 +58,16 @@ class ManifestWatcher:
         """Raises OSError if the folder cannot be watched."""
         path = str(self._folder.directory)
         with RustNotify([path], False, False, 300, True, True) as notify:
+            quiet_looks = -1
             while not self._stopping.is_set():
                 # first, so that a change between the last look and the start of the watch is not missed
-                self._scan()
-                notify.watch(_DEBOUNCE_MILLISECONDS, _STEP_MILLISECONDS, _RESCAN_MILLISECONDS, self._stopping)
+                quiet_looks = 0 if self._scan() else quiet_looks + 1
+                wait = _RESCANS_MILLISECONDS[min(quiet_looks, len(_RESCANS_MILLISECONDS) - 1)]
+                notify.watch(_DEBOUNCE_MILLISECONDS, _STEP_MILLISECONDS, wait, self._stopping)
 
-    def _scan(self) -> None:
+    def _scan(self) -> bool:
+        """Look; whether there was something new."""
         read = self._folder.scan()
         if read is not None:
             self._deliver(read)
+        return read is not None

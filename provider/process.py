@@ -81,6 +81,7 @@ class Provider:
         self._finding_log = FindingLog()
         self._findings: list[Finding] = []
         self._findings_around: list[Finding] = []
+        self._reported_all = True
         self._manifest_findings: list[Finding] = []
         self._awaits_manifests = self._sources.has_manifests
         self._published = False
@@ -185,13 +186,14 @@ class Provider:
     def _build(self) -> None:
         started = time.monotonic()
         changes = self._builder.update(self._store, self._store.take_changed())
+        self._reported_all = self._reported_all and not changes.findings
         self._sections.update(self._builder, changes)
         if self._builder.wants_nodes:
             self._sources.want_nodes()
         published = False
         if self._published or self._sources.feeds.settled:
-            if self._report(translated_anew=bool(changes.findings)):
-                self._sections.update_findings(self._findings)
+            self._report()
+            self._sections.update_findings(self._findings)
             published = self._publisher.publish(
                 self._sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
             )
@@ -200,16 +202,16 @@ class Provider:
         self._holdoff.built(ended, published=published)
         log.debug("built", extra={"published": published, "milliseconds": round((ended - started) * 1e3, 1)})
 
-    def _report(self, *, translated_anew: bool = False) -> bool:
-        """Gather all findings and log the new ones; whether there may be a difference."""
+    def _report(self) -> None:
+        """Gather all findings and log the new ones. A cluster full of findings costs nothing while they last."""
         around = [*self._sources.feeds.findings(), *self._manifest_findings, *self._store.findings()]
-        if not translated_anew and around == self._findings_around:
-            return False
+        if self._reported_all and around == self._findings_around:
+            return
+        self._reported_all = True
         self._findings_around = around
         translated = [one for _, found in sorted(self._builder.findings.items()) for one in found]
         self._findings = around + translated
         self._finding_log.update(self._findings)
-        return True
 
     def _listen(self) -> None:
         """Thread: what the master says, until it closes the channel."""

@@ -29,6 +29,7 @@ class Sections:
         self._provider = provider
         self._routers: defaultdict[int, set[str]] = defaultdict(set)
         self._services: defaultdict[int, set[str]] = defaultdict(set)
+        self._findings: list[Finding] = []
         self.encoded: dict[SectionKey, Encoded] = {}
 
     def update(self, builder: Builder, changes: Changes) -> bool:
@@ -43,8 +44,11 @@ class Sections:
             different |= self._put(SectionKey("endpoints", shard), endpoints, bool(endpoints))
         return different
 
-    def update_findings(self, findings: Iterable[Finding]) -> bool:
-        """Encode all findings, sharded by their object; whether any byte differs."""
+    def update_findings(self, findings: list[Finding]) -> bool:
+        """Encode all findings, sharded by their object; whether any byte differs. Same list, same bytes."""
+        if findings is self._findings:
+            return False
+        self._findings = findings
         shards: defaultdict[int, list[Finding]] = defaultdict(list)
         for finding in findings:
             shards[shard_of(f"{finding.kind}/{finding.namespace}/{finding.name}")].append(finding)

@@ -40,9 +40,7 @@ from tests.ports import PortReservation
 LOOPBACK = "127.0.0.1"
 SERVICE_RANGE = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"  # the first of SERVICE_RANGE belongs to the API server
-ADVERTISED_ADDRESS = (
-    "192.0.2.1"  # documentation range: the endpoint of default/kubernetes may not be loopback
-)
+ADVERTISED_ADDRESS = "192.0.2.1"  # documentation range: the endpoint of default/kubernetes may not be loopback
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 20.0  # more than the guard's own grace, so that the guard is never killed before its program

@@ -30,9 +30,7 @@ def found() -> Path:
     """The folder with the programs; without it the test is skipped."""
     folder = assets()
     if folder is None:
-        pytest.skip(
-            "KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd (make envtest builds one)"
-        )
+        pytest.skip("KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd (make envtest builds one)")
     return folder
 
 

@@ -95,12 +95,30 @@ def test_second_create_is_409(cluster: Cluster) -> None:
         ({"metadata": {"name": "one", "namespace": "elsewhere"}}, 400, "BadRequest"),
         ({"metadata": {"name": "one", "resourceVersion": "1"}}, 500, None),
         ({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "one"}}, 400, "BadRequest"),
+        ({"metadata": {"name": "one"}, "data": {"a": 1}}, 400, "BadRequest"),
+        ({"metadata": {"name": "one", "labels": {"a": True}}}, 400, "BadRequest"),
+        ({"metadata": {"name": "one", "annotations": ["a"]}}, 400, "BadRequest"),
         ("{", 400, "BadRequest"),
     ],
 )
 def test_bad_creates(cluster: Cluster, body: object, code: int, reason: str | None) -> None:
     status = cluster.expect(code, "POST", maps(cluster.namespace()), body)
     assert status.get("reason") == reason
+
+
+@pytest.mark.parametrize(
+    ("plural", "body"),
+    [
+        ("services", {"spec": {"ports": "80"}}),
+        ("services", {"spec": {"ports": ["80"]}}),
+        ("secrets", {"stringData": {"a": 1}}),
+        ("secrets", {"data": {"a": "not base64"}}),
+    ],
+)
+def test_bodies_that_are_not_of_their_kind(cluster: Cluster, plural: str, body: dict[str, object]) -> None:
+    path = f"/api/v1/namespaces/{cluster.namespace()}/{plural}"
+    status = cluster.expect(400, "POST", path, {"metadata": {"name": "one"}, **body})
+    assert status["reason"] == "BadRequest"
 
 
 def test_custom_kinds_must_say_their_kind(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -317,6 +318,32 @@ def test_watch_of_one_namespace(cluster: Cluster, namespace: str) -> None:
         cluster.create_widget(other, "there")
         cluster.create_widget(namespace, "here")
         assert take(events, 1) == [("ADDED", "here")]
+
+
+def test_watch_from_a_version_that_is_still_to_come(cluster: Cluster, namespace: str) -> None:
+    """Nothing comes, not even what happens meanwhile: as after a cluster was restored from a backup."""
+    newest = version(cluster.create_widget(namespace, "a"))
+    query: dict[str, object] = {"timeoutSeconds": 1, "resourceVersion": int(newest) + 10**6}
+    with cluster.watch(widgets(namespace), **query) as events:
+        writer = threading.Timer(0.3, cluster.create_widget, (namespace, "b"))
+        writer.start()
+        assert list(events) == []
+        writer.join()
+
+
+def test_streaming_list_of_a_version_that_is_still_to_come(cluster: Cluster, namespace: str) -> None:
+    newest = version(cluster.create_widget(namespace, "a"))
+    query = {
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "resourceVersion": int(newest) + 10**6,
+    }
+    with cluster.watch(widgets(namespace), **query) as events:
+        (event,) = events
+    assert event["type"] == "ERROR"
+    status = event["object"]
+    assert (status["code"], status["reason"]) == (504, "Timeout")
+    assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
 def test_watch_ends_after_its_timeout(cluster: Cluster, namespace: str) -> None:

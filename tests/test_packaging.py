@@ -158,7 +158,9 @@ def test_the_deployment_drains_longer_than_its_grace_times(tmp_path: Path) -> No
 
 def longest_stop(entry_points: list[Any]) -> float:
     cycles = [point.transport.life_cycle for point in entry_points]
-    longest: float = max(each.request_accept_grace_timeout_seconds + each.grace_time_out_seconds for each in cycles)
+    longest: float = max(
+        each.request_accept_grace_timeout_seconds + each.grace_time_out_seconds for each in cycles
+    )
     return 10 + longest
 
 

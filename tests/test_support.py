@@ -82,6 +82,18 @@ def test_a_living_child_is_found_and_a_dead_one_is_not() -> None:
         assert leftovers.new_children(before) == []  # not waited for yet, but dead
 
 
+def test_a_grandchild_is_found() -> None:
+    before = leftovers.children()
+    shell = ["sh", "-c", '"$0" "$@" & echo $!; read line; kill $!; wait', *SLEEPER]
+    with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        grandchild = process.stdout.readline().strip()
+        found = {line.partition(":")[0] for line in leftovers.new_children(before, 0)}
+        assert found == {str(process.pid), grandchild}
+        process.communicate("end\n")
+    assert leftovers.new_children(before) == []
+
+
 def test_a_process_is_found_by_the_mark_in_its_environment() -> None:
     with sleeper(**{leftovers.MARK_VARIABLE: "test-mark"}) as process:
         wait_until(lambda: leftovers.marked("test-mark", 0))

@@ -191,12 +191,16 @@ class Exchange(ABC):
     stalled; let that pass, the server cleans up.
     """
 
-    __slots__ = ("hooks", "request", "status")
+    __slots__ = ("client_gone", "hooks", "request", "status", "upstream")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.status = 0
         """Status sent to the client, 0 as long as there is none."""
+        self.client_gone = False
+        """The client has been seen to go away: nobody waits for the response any more."""
+        self.upstream: Stream | None = None
+        """What to shut down when the client goes away: the connection that is asked on its behalf."""
         self.hooks: list[HeadHook] | None = None
         """Called in reverse order with every final head (local ones too) before it is sent."""
 
@@ -254,15 +258,6 @@ class Exchange(ABC):
     @abstractmethod
     def cancel_read(self) -> None:
         """Wake the greenlet that waits in read_body, if any, with StreamCancelled."""
-
-    @abstractmethod
-    def watch(self, upstream: Stream | None) -> None:
-        """From now on, if the client goes away, shut `upstream` down."""
-
-    @property
-    @abstractmethod
-    def client_gone(self) -> bool:
-        """Has the client been seen to go away?"""
 
     @abstractmethod
     def upgrade(self, head: ResponseHead, first: bytes) -> tuple[Stream, bytes]:

@@ -135,7 +135,7 @@ class Client:
         self._block = b""
 
     def forwarded_block(self, host: bytes) -> bytes:
-        """All X-Forwarded-* lines of a request that brought none, and the empty line that ends a head."""
+        """All X-Forwarded-* lines of a request that brought none, to the end of the head."""
         if host != self._block_host:
             headers = [*_additions(self, host, {}, b"https" if self.is_tls else b"http")]
             if self.policy.append_peer:
@@ -148,10 +148,13 @@ class Client:
         return f"<Client {self.ip}:{self.port}{' trusted' if self.trusted else ''}>"
 
 
+header_line: Final = b": ".join
+"""One header as its line, without line end."""
+
+
 def encode(headers: Iterable[Header]) -> bytes:
     """Header lines, each with its line end."""
-    lines = b"\r\n".join([b": ".join(header) for header in headers])
-    return lines + b"\r\n" if lines else b""
+    return b"\r\n".join([*map(header_line, headers), b""])
 
 
 def _additions(client: Client, host: bytes, given: dict[bytes, bytes], proto: bytes) -> Iterable[Header]:
@@ -258,28 +261,30 @@ _WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 def upstream_head(request: Request, host: bytes) -> bytes:
     """The head as it goes to the server: request line, Host, headers, empty line."""
-    length = request.content_length
-    if request.headers_touched or request.marks & _NEEDS_CARE or request.upgrade:
-        lines = encode(_for_server(request)) + b"\r\n"
-        if length > 0 or (length == 0 and request.marks & CONTENT_LENGTH):
-            lines = b"Content-Length: %d\r\n%b" % (length, lines)
+    marks, length = request.marks, request.content_length
+    if request.headers_touched or marks & _NEEDS_CARE:
+        headers = _for_server(request)
+        if length > 0 or (length == 0 and marks & CONTENT_LENGTH):
+            headers.append((b"Content-Length", b"%d" % length))
+        block = b"\r\n"
     else:
         headers = request._headers
-        lines = b"\r\n".join([b": ".join(header) for header in headers])
         block = request.client.forwarded_block(request.host_header)
-        lines = b"%b\r\n%b" % (lines, block) if headers else block
-    if length == 0:
-        if not request.marks & CONTENT_LENGTH and request.method in _WITH_BODY:
-            lines = b"Content-Length: 0\r\n" + lines
-    elif length < 0:
-        lines = b"Transfer-Encoding: chunked\r\n" + lines
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b" % (request.method, request.target, host, lines)
+    lines = [request.method + b" " + request.target + b" HTTP/1.1", b"Host: " + host, *map(header_line, headers)]
+    if length < 0:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif not length and request.method in _WITH_BODY and not marks & CONTENT_LENGTH:
+        lines.append(b"Content-Length: 0")
+    lines.append(block)
+    return b"\r\n".join(lines)
 
 
 def _for_server(request: Request) -> list[Header]:
     """The proxy step: hop-by-hop headers out, upgrade and `Te: trailers` restored, the peer appended."""
     headers = request.headers
-    tokens = {token for name, value in headers if name.lower() == b"connection" for token in _tokens(value)}
+    tokens = {
+        token for name, value in headers if name.lower() == b"connection" for token in connection_tokens(value)
+    }
     drop = _REWRITTEN | (tokens - MANAGED_NAMES)
     kept, chain, te = [], [], False
     for header in headers:
@@ -287,7 +292,7 @@ def _for_server(request: Request) -> list[Header]:
         if lower == b"x-forwarded-for":
             chain.append(header[1])
         elif lower == b"te":
-            te = te or b"trailers" in (token.partition(b";")[0].strip() for token in _tokens(header[1]))
+            te = te or b"trailers" in (token.partition(b";")[0].strip() for token in connection_tokens(header[1]))
         elif lower not in drop:
             kept.append(header)
     if te:
@@ -301,8 +306,17 @@ def _for_server(request: Request) -> list[Header]:
     return kept
 
 
-def _tokens(value: bytes) -> list[bytes]:
-    return [token.strip(b" \t").lower() for token in value.split(b",") if token.strip(b" \t")]
+_REMEMBERED_TOKENS: Final = 512
+_token_lists: Final[dict[bytes, list[bytes]]] = {}
 
 
-connection_tokens = _tokens
+def connection_tokens(value: bytes) -> list[bytes]:
+    """Lower-case members of a comma-separated value. The list is shared: do not change it."""
+    tokens = _token_lists.get(value)
+    if tokens is None:
+        tokens = [token.strip(b" \t").lower() for token in value.split(b",") if token.strip(b" \t")]
+        if len(_token_lists) >= _REMEMBERED_TOKENS:
+            _token_lists.clear()
+        if len(value) < 64:
+            _token_lists[value] = tokens
+    return tokens

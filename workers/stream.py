@@ -79,7 +79,8 @@ class Stream:
         self._socket = connection
         self._receive: Callable[[int], bytes] = connection.recv
         self._send: Callable[[bytes | memoryview], int] = connection.send
-        self._park: Callable[[], BaseException | None] = hub.switch
+        # greenlet's own switch: the hub's looks for hooks that only gevent's Greenlet class has.
+        self._park: Callable[[], BaseException | None] = greenlet.switch.__get__(hub)
         self._loop: Any = hub.loop
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None

@@ -14,6 +14,12 @@ from config.static_reference import as_text
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
 WIDTH: Final = 100
+SOURCES: Final = (
+    "Options are read from exactly one source: a configuration file if there is one, else flags, else "
+    "environment variables (TRAEFIK_ in place of POINTSMAN_ works too). Flags take one or two dashes and any "
+    "letter case; a value follows after = or a blank; a switch is on by its bare name; lists are separated by "
+    "commas or the flag is repeated. A duration is a number of seconds or 300ms, 10s, 1m30s, 2h."
+)
 
 
 class StaticCommand(click.Command):
@@ -38,7 +44,14 @@ class StaticCommand(click.Command):
         formatter.write_usage(ctx.command_path, "[--option=value]...")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\n{as_text(WIDTH)}")
+        write_options(formatter)
+
+
+def write_options(formatter: click.HelpFormatter) -> None:
+    """The reference of all static options, with the rules for giving them."""
+    formatter.write_paragraph()
+    formatter.write_text(SOURCES)
+    formatter.write(f"\n{as_text(WIDTH)}")
 
 
 def fail(message: str, code: int = EXIT_FAILURE) -> NoReturn:

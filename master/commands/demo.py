@@ -32,7 +32,7 @@ _IN_A_CHECKOUT: Final = Path("etc/samples")
 _ELSEWHERE: Final = Path("pointsman-demo")
 
 
-@click.command("demo")
+@click.command("demo", short_help="Serve a folder of manifests with two sample backends.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the proxy.")
 @click.option(
     "--api-port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port of the API."
@@ -62,13 +62,13 @@ def demo(
     port: int,
     api_port: int,
     workers: int,
-    backend_ports: Sequence[int] = samples.BACKEND_PORTS,
+    backends: Sequence[tuple[str, int]] = samples.BACKENDS,
     program: Sequence[str] = (sys.executable, "-P", "-m", "master"),
 ) -> None:
     """Run until KeyboardInterrupt. Raises ProxyEnded when the proxy does not come up or goes away."""
     with ExitStack() as stack:
-        for number, backend_port in enumerate(backend_ports, 1):
-            stack.enter_context(_backend(backend_port, f"whoami-{number}"))
+        for number, (host, backend_port) in enumerate(backends, 1):
+            stack.enter_context(_backend(host, backend_port, f"whoami-{number}"))
         workplace = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-demo-")))
         proxy = stack.enter_context(
             DemoProxy(program, workplace, settings(folder, port, api_port, workers), api_port)
@@ -123,11 +123,11 @@ def _look(proxy: DemoProxy, known: Snapshot) -> Snapshot:
 
 
 @contextmanager
-def _backend(port: int, name: str) -> Iterator[None]:
+def _backend(host: str, port: int, name: str) -> Iterator[None]:
     try:
-        server = WhoamiServer(_LOOPBACK, port, name)
+        server = WhoamiServer(host, port, name)
     except OSError as error:
-        fail(f"the demo needs port {port} of {_LOOPBACK} for a sample backend: {error.strerror}")
+        fail(f"the demo needs port {port} of {host} for a sample backend: {error.strerror}")
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()

@@ -20,7 +20,7 @@ from master.commands.base import StaticCommand
 _TIMEOUT_SECONDS: Final = 5.0
 
 
-@click.command("healthcheck", cls=StaticCommand)
+@click.command("healthcheck", cls=StaticCommand, short_help="Ask /ping of a running Pointsman.")
 def command(arguments: tuple[str, ...]) -> None:
     """Ask /ping of a running Pointsman that was started with the same options.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 FILE_NAME: Final = "whoami.yaml"
-BACKEND_PORTS: Final = (9101, 9102)
+BACKENDS: Final = (("127.0.0.1", 9101), ("127.0.0.2", 9102))
 WHOAMI: Final = """\
 # What `pointsman demo` serves. Edit and save: the change is live within a blink, and the demo prints it.
 #
@@ -87,5 +87,5 @@ ports:
     port: 9102
 endpoints:
   - addresses:
-      - 127.0.0.1
+      - 127.0.0.2
 """

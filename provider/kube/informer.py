@@ -129,8 +129,10 @@ class Informer:
         splitter = LineSplitter()
         kind, namespace = self.feed.kind, self.feed.namespace
         with self._api.watch(kind, namespace, step.query, step.timeout_seconds) as stream:
-            self._stream = stream
+            self._stream = stream  # from here on `stop` can end the stream; before, it is seen next
             try:
+                if self._stopping.is_set():
+                    return
                 self._tell_order()
                 for chunk in stream.chunks():
                     for line in splitter.feed(chunk):

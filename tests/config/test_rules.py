@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from config.rules import (
     DEEPEST_NESTING,
-    HIGHEST_PRIORITY,
     LONGEST_RULE,
     And,
     Matcher,
     Not,
     Or,
     RuleError,
-    check_priority,
     hosts_of,
     matchers_of,
     parse,
@@ -163,15 +161,6 @@ def test_each_wrong_rule_is_refused(rule: str) -> None:
 @pytest.mark.behaviour("DP-47")
 def test_matcher_names_may_be_all_upper_or_all_lower() -> None:
     assert parse('HOST("a") && pathprefix("/x")') == And((A, Matcher("PathPrefix", (b"/x",))))
-
-
-@pytest.mark.behaviour("DP-51")
-def test_priorities_of_internal_routers_are_not_for_users() -> None:
-    check_priority(-5)
-    check_priority(HIGHEST_PRIORITY)
-    assert HIGHEST_PRIORITY == 9223372036854774807
-    with pytest.raises(RuleError, match="9223372036854774808"):
-        check_priority(9223372036854774808)
 
 
 def test_v2_has_its_own_matchers_and_counts() -> None:

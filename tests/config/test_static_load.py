@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.static_errors import StaticError, UsageError
-from config.static_load import LoadedStatic, load
+from config.static_load import LoadedStatic, from_mapping, load
 
+NAMES = ["api", "API", "insecure", "ping", "entryPoints", "web", "address", "http", "tls", "domains", "[0]", "log"]
+WORDS = st.one_of(
+    st.text(max_size=6),
+    st.builds(
+        lambda dashes, path, value: f"{dashes}{'.'.join(path)}{value}",
+        st.sampled_from(["-", "--", "---", ""]),
+        st.lists(st.one_of(st.sampled_from(NAMES), st.text(max_size=3)), max_size=5),
+        st.one_of(st.just(""), st.text(max_size=5).map("={}".format)),
+    ),
+)
+PLAIN = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+NOWHERE = Path("/nowhere")
 NO_PROVIDER = "no provider is configured: every request will be answered 404"
 
 
@@ -105,3 +126,21 @@ def test_the_healthcheck_needs_no_validation(place: Path) -> None:
     with pytest.raises(StaticError):
         loaded(place, *flags)
     assert load(flags, {}, place, system=place, validate=False).static.ping is not None
+
+
+@given(st.lists(WORDS, max_size=5))
+def test_any_command_line_loads_or_fails_with_our_error(words: list[str]) -> None:
+    with contextlib.suppress(StaticError):
+        load(words, {}, NOWHERE, system=NOWHERE)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), PLAIN, max_size=4))
+def test_any_data_loads_or_fails_with_our_error(mapping: dict[str, object]) -> None:
+    with contextlib.suppress(StaticError):
+        from_mapping(mapping)
+
+
+@given(st.dictionaries(st.text(alphabet="PINGLOEVAD_0", max_size=9).map("TRAEFIK_{}".format), st.text(max_size=4)))
+def test_any_environment_loads_or_fails_with_our_error(environ: dict[str, str]) -> None:
+    with contextlib.suppress(StaticError):
+        load([], environ, NOWHERE, system=NOWHERE)

@@ -19,6 +19,7 @@ from typing import Any
 from tests.kube import KubeServer
 from tests.ports import PortReservation
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 START_DEADLINE_SECONDS = 60.0
 
 
@@ -49,7 +50,11 @@ class Proxy:
         ]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=folder
+                [*command, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
 
     def rawdata(self) -> dict[str, Any]:

@@ -10,19 +10,27 @@ import json
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
-from config.rules import HIGHEST_PRIORITY, RuleError, parse
+from config.rules import RuleError, parse
+from config.static_entrypoint import EntryPoint
 from tests.differential.proxies import traefik_binary
 from tests.differential.rule_cases import ACCEPTANCE, KNOWN_DIFFERENCES, MATCHING, RANKED
 from tests.ports import PortReservation
 from tests.waiting import wait_until
-from tests.workers.routing.fakes import request
+from tests.workers.routing.fakes import RULES, RULES_V2
+from workers.exchange import Exchange, Request
+from workers.headers import Client, ForwardedPolicy
+from workers.http1.codec import parse_request
+from workers.http1.target import TargetPolicy
 from workers.routing.table import RoutingTable, compile_route
 
 pytestmark = [
@@ -72,21 +80,17 @@ class Original:
         """Replace all routers; which of them are enabled, by name."""
         self._generation += 1
         mark = f"generation{self._generation}"
-        marked = {**rules, mark: Rule(f"Path(`/{mark}`)", priority=HIGHEST_PRIORITY)}
+        marked = {**rules, mark: Rule(f"Path(`/{mark}`)", priority=(1 << 63) - 1001)}
         routers = {name: _router(name, rule) for name, rule in marked.items()}
         middlewares = {name: {"headers": {"customResponseHeaders": {"X-Router": name}}} for name in marked}
         self._api_call("/api/providers/rest", {"http": {"routers": routers, "middlewares": middlewares}})
-        wait_until(lambda: self.router(f"/{mark}", "h", "GET", []) == mark, what="the new routers answer")
+        wait_until(lambda: self.router(head_of(f"/{mark}", "h")) == mark, what="the new routers answer")
         known = self._api_call("/api/rawdata")["routers"]
         return {name: known[f"{name}@rest"]["status"] == "enabled" for name in rules}
 
-    def router(self, target: str, host: str, method: str, headers: list[tuple[str, str]]) -> str | None:
-        """Name of the router that takes the request."""
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        body = "0\r\n\r\n" if ("Transfer-Encoding", "chunked") in headers else ""
-        answer = self._answer("\r\n".join([*lines, "", body]).encode())
-        assert answer[9:12] in {"418", "404"}, answer
+    def router(self, head: bytes) -> str | None:
+        """Name of the router that takes a request."""
+        answer = self._answer(head)
         return next((line[10:] for line in answer.split("\r\n") if line.startswith("X-Router: ")), None)
 
     def _answer(self, sent: bytes) -> str:
@@ -141,6 +145,26 @@ def test_the_same_rules_are_accepted(original: Original, syntax: str) -> None:
     assert {True, False} == set(theirs.values())
 
 
+def head_of(target: str, host: str, method: str = "GET", headers: Sequence[tuple[str, str]] = ()) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    body = "0\r\n\r\n" if ("Transfer-Encoding", "chunked") in headers else ""
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+def found_here(table: RoutingTable, head: bytes) -> str | None:
+    policy = ForwardedPolicy(EntryPoint(address=":80"))
+    seen = parse_request(head, Client("127.0.0.1", 1, False, "web", policy), TargetPolicy())
+    if not isinstance(seen, Request):
+        return None
+    match = table.find(seen)
+    return None if match is None else match.name
+
+
+def unused(exchange: Exchange) -> None:
+    """Nothing is answered here."""
+
+
 @pytest.mark.parametrize("syntax", ["v3", "v2"])
 def test_each_rule_matches_the_same_requests(original: Original, syntax: str) -> None:
     # All routers are installed at once: a header line picks the one to try.
@@ -150,34 +174,52 @@ def test_each_rule_matches_the_same_requests(original: Original, syntax: str) ->
         for number, (text, _) in enumerate(MATCHING[syntax])
     }
     assert all(original.install(rules).values())
-    tables = {name: RoutingTable.build([compile_route(name, *rule, handler=None)]) for name, rule in rules.items()}
     different = []
-    for name, (text, seen) in zip(rules, MATCHING[syntax], strict=True):
+    for (name, rule), (text, seen) in zip(rules.items(), MATCHING[syntax], strict=True):
+        table = RoutingTable.build([compile_route(name, *rule, handler=unused)])
         for target, host, method, *lines in seen:
-            headers = [("X-Case", name), *lines]
-            theirs = original.router(target, host, method, headers)
-            match = tables[name].find(request(target, host, method, headers))
-            if theirs != (match and match.name):
-                different.append((text, target, host, method, lines, f"Traefik: {theirs}"))
-    print(*different, sep="\n")
-    assert different == []
+            head = head_of(target, host, method, [("X-Case", name), *lines])
+            theirs, ours = original.router(head), found_here(table, head)
+            if theirs != ours:
+                different.append(f"{text} {head!r} Traefik: {theirs}, here: {ours}")
+    assert not different, "\n".join(different)
 
 
 def test_of_several_matches_the_same_one_wins(original: Original) -> None:
     rules = {f"r{number}": Rule(*rule) for number, rule in enumerate(RANKED)}
     enabled = original.install(rules)
     table = RoutingTable.build(
-        compile_route(name, *rule, handler=None) for name, rule in rules.items() if enabled[name]
+        compile_route(name, *rule, handler=unused) for name, rule in rules.items() if enabled[name]
     )
-    targets = ["/", "/a", "/ab", "/a/b", "/a/b/c", "/b", "/x%20y", "/?q=1", "/a?q=1", "/é"]
+    targets = ["/", "/a", "/ab", "/a/b", "/a/b/c", "/b", "/x%20y", "/?q=1", "/a?q=1", "/é", "/b/../a//b", "/%61"]
     hosts = ["", "a.com", "b.a.com", "c.b.a.com", "A.com.", "a.com:80", "z"]
     different = []
-    for target in targets:
-        for host in hosts:
-            for method in ("GET", "POST"):
-                theirs = original.router(target, host, method, [])
-                match = table.find(request(target, host, method))
-                if theirs != (match and match.name):
-                    different.append((target, host, method, theirs, match))
-    print(*different, sep="\n")
-    assert different == []
+    for target, host, method in product(targets, hosts, ("GET", "POST")):
+        head = head_of(target, host, method)
+        theirs, ours = original.router(head), found_here(table, head)
+        if theirs != ours:
+            different.append(f"{head!r} Traefik: {theirs}, here: {ours}")
+    assert not different, "\n".join(different)
+
+
+HEADS = st.builds(
+    head_of,
+    st.sampled_from(["/", "/a", "/a/", "/a/b", "/ab", "/b?q=1", "/a/b/c?q=2&q=1", "/c?q", "/%61%2Fb"]),
+    st.sampled_from(["", "a", "a.", "a..", "b.a:80", "B.a.", "c.b.a", "x.a", "x.b.a", "z", "."]),
+    st.sampled_from(["GET", "POST", "PUT"]),
+    st.lists(st.sampled_from([("x-k", "v"), ("X-K", "w")]), max_size=2),
+)
+
+
+@given(
+    st.lists(st.one_of(RULES, RULES_V2), min_size=1, max_size=60),
+    st.lists(HEADS, min_size=20, max_size=40),
+)
+@settings(max_examples=20, phases=[Phase.generate])
+def test_random_rules_route_alike(original: Original, drawn: list[tuple[str, str]], heads: list[bytes]) -> None:
+    # Priorities are all different: of equal ones Traefik takes any.
+    rules = {f"r{number}": Rule(text, syntax, 1 + number) for number, (syntax, text) in enumerate(drawn)}
+    assert all(original.install(rules).values())
+    table = RoutingTable.build(compile_route(name, *rule, handler=unused) for name, rule in rules.items())
+    for head in heads:
+        assert found_here(table, head) == original.router(head), head

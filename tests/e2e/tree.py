@@ -57,11 +57,12 @@ class Tree:
     ) -> None:
         self.folder = folder
         self.output = folder / "output"
+        search_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [*wrapper, sys.executable, *program, *flags],
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **environ},
+                env={**os.environ, "PYTHONPATH": search_path, "NO_COLOR": "1", **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -160,15 +161,18 @@ class SlowRequest:
     def __init__(self, port: int, seconds: float) -> None:
         self._client = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._client.sendall(f"GET /slow/{seconds} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
-        assert self._client.recv(1000).startswith(b"HTTP/1.1 200")
+        assert self._client.recv(15).startswith(b"HTTP/1.1 200")
 
     def body(self) -> str:
-        """What comes until the end; empty if the connection is cut."""
+        """What comes after the status until the body's or the connection's end."""
+        received = b""
         with self._client:
             try:
-                return self._client.recv(1000).decode()
+                while not received.endswith(b"done") and (piece := self._client.recv(1000)):
+                    received += piece
             except ConnectionError:
-                return ""
+                pass
+        return received.partition(b"\r\n\r\n")[2].decode()
 
 
 class Visitors:
@@ -178,6 +182,8 @@ class Visitors:
         self.refused: list[str] = []
         self.broken: list[str] = []
         self.by_pid: Counter[int] = Counter()
+        self.statuses: set[int] = set()
+        self.served = 0
         self._port = port
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -199,12 +205,11 @@ class Visitors:
             except OSError as error:
                 self.broken.append(repr(error))
             else:
-                self.by_pid[answer.pid] += 1
+                self.served += 1
+                self.statuses.add(answer.status)
+                if answer.body[:1].isdigit():
+                    self.by_pid[answer.pid] += 1
             time.sleep(0.001)
-
-    @property
-    def served(self) -> int:
-        return sum(self.by_pid.values())
 
     def wait_for(self, further: int) -> None:
         """Until so many more requests were answered."""

@@ -100,7 +100,7 @@ class Cluster:
 
     def namespace(self) -> str:
         """A new, empty namespace."""
-        name = f"ns-{os.getpid()}-{next(_numbers)}"
+        name = f"ns-{os.getpid()}-{next(_numbers):04}"
         self.expect(201, "POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name
 

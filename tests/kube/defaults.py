@@ -2,7 +2,8 @@
 
 Only fields that the proxies or kubectl read: Secret `stringData`, Service type, ports and cluster address,
 EndpointSlice port defaults, the phase and name label of a Namespace, the conditions of a CRD.
-One function a kind, in a table; a function may change the new document, never the old one.
+One function a kind, in a table; a function may change the new document, never the old one, and raises
+TypeError, KeyError, AttributeError or ValueError for one that is no object of its kind.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Defaults:
         self._addresses: Iterator[int] = itertools.count(_SERVICE_NETWORK)
         self._node_ports: Iterator[int] = itertools.count(30000)
         self._by_kind: dict[str, Callable[[Json, Json | None], None]] = {
+            "configmaps": _config_map,
             "secrets": _secret,
             "services": self._service,
             "endpointslices.discovery.k8s.io": _endpoint_slice,
@@ -63,8 +65,15 @@ class Defaults:
                     port["nodePort"] = known.get(port.get("port")) or next(self._node_ports)
 
 
+def _config_map(document: Json, previous: Json | None) -> None:
+    if not all(isinstance(text, str) for text in (document.get("data") or {}).values()):
+        raise TypeError("data is not a map of texts")
+
+
 def _secret(document: Json, previous: Json | None) -> None:
     document.setdefault("type", "Opaque")
+    for value in (document.get("data") or {}).values():
+        base64.b64decode(value, validate=True)
     plain = document.pop("stringData", None)
     if plain:
         data = document["data"] = dict(document.get("data") or {})

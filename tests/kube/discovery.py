@@ -15,12 +15,12 @@ from .messages import Response, json_response, text_response
 
 _VERSION = {
     "major": "1",
-    "minor": "34",
-    "gitVersion": "v1.34.0",
-    "gitCommit": "",
+    "minor": "37",
+    "gitVersion": "v1.37.0",
+    "gitCommit": "unknown",
     "gitTreeState": "clean",
-    "buildDate": "2025-08-27T10:09:04Z",
-    "goVersion": "go1.24.5",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "go1.26.0",
     "compiler": "gc",
     "platform": "linux/amd64",
 }

@@ -153,7 +153,7 @@ class Objects:
         metadata["creationTimestamp"] = now_text()
         if kind.generation:
             metadata["generation"] = 1
-        self._defaults.fill(kind.resource, document, None)
+        self._fill(kind, document, None)
         self._validate(kind, document)
         if dry_run:
             return Entry(kind, document, self._store.version)
@@ -185,7 +185,7 @@ class Objects:
                 metadata[field] = before[field]
             else:
                 metadata.pop(field, None)
-        self._defaults.fill(kind.resource, document, previous.document)
+        self._fill(kind, document, previous.document)
         self._validate(kind, document)
         if document == previous.document:
             return previous
@@ -235,6 +235,13 @@ class Objects:
             if kind is not None and ("", name) not in self._store.collection(kind).entries:
                 self._store_new(kind, {"metadata": {"name": name}}, False)
 
+    def _fill(self, kind: Kind, document: Json, previous: Json | None) -> None:
+        """Defaults read the document as their kind, so they notice what does not fit it."""
+        try:
+            self._defaults.fill(kind.resource, document, previous)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise errors.bad_request(f"the object cannot be handled as a {kind.kind}: {error!r}") from error
+
     def _validate(self, kind: Kind, document: Json) -> None:
         validator = self._validators.get(kind.kind)
         findings = validator(document) if validator is not None else []
@@ -250,6 +257,10 @@ def _checked_body(kind: Kind, namespace: str, body: Json) -> Json:
     document: Json = json.loads(json.dumps(body))
     metadata = document.setdefault("metadata", {})
     metadata.pop("managedFields", None)
+    for field in ("labels", "annotations"):
+        texts = metadata.get(field) or {}
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            raise errors.bad_request(f"{kind.kind}: metadata.{field} is not a map of texts: {texts}")
     if kind.namespaced:
         if metadata.get("namespace") not in (None, "", namespace):
             message = "the namespace of the provided object does not match the namespace sent on the request"

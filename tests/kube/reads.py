@@ -77,17 +77,16 @@ class Reads:
         timeout = _number(query, "timeoutSeconds") or self._settings.watch_timeout_seconds
         with self._store.lock:
             collection = self._store.collection(kind)
-            from_now = version == 0 or send_initial
             position, failure = collection.log_end, None
-            initial: Sequence[Entry] = ()
-            if not from_now:
+            if version and not send_initial:
                 position, failure = self._start_after(collection, version)
-            elif send_initial is not False:
-                initial = selection.pick(collection.ordered())
+            elif version > self._store.version:
+                failure = errors.too_large_version(version, self._store.version)
             options = WatchOptions(
                 position=position,
                 failure=failure,
-                initial=initial,
+                not_before=version if version > self._store.version else 0,
+                initial=send_initial if send_initial is not None else version == 0,
                 announce_end_of_initial=bool(send_initial) and request.flag("allowWatchBookmarks"),
                 bookmarks=request.flag("allowWatchBookmarks"),
                 bookmark_interval_seconds=self._settings.bookmark_interval_seconds,

@@ -57,7 +57,10 @@ class WatchOptions:
     position: int
     failure: ApiError | None = None
     """Why the watch cannot start; reported inside the stream, as the real server does for old versions."""
-    initial: Sequence[Entry] = ()
+    not_before: int = 0
+    """A version that is still to come: changes that lead to it are left out."""
+    initial: bool = False
+    """Begin with an ADDED event for every object there is."""
     announce_end_of_initial: bool = False
     bookmarks: bool = False
     bookmark_interval_seconds: float = 60.0
@@ -83,17 +86,11 @@ class Watch:
         self._failed = False
         self._deadline = now + options.timeout_seconds
         self._next_bookmark = now + options.bookmark_interval_seconds
+        self._started = False
         if options.failure is not None:
             self._fail(options.failure)
-        else:
-            self._prepare_initial()
         collection.watches.add(self)
         store.changed.notify_all()
-
-    def _prepare_initial(self) -> None:
-        self._pending.extend(event_frame("ADDED", entry.data) for entry in self._options.initial)
-        if self._options.announce_end_of_initial:
-            self._pending.append(self._bookmark({"k8s.io/initial-events-end": "true"}))
 
     def end(self, ending: Ending) -> None:
         with self._store.lock:
@@ -129,6 +126,7 @@ class Watch:
             if now >= self._deadline:
                 self._ending = Ending.CLEAN
             if not self._failed:
+                self._start()
                 self._read_log()
             caught_up = self._failed or self._position >= self.collection.log_end
             if caught_up and not self._failed:
@@ -143,6 +141,17 @@ class Watch:
     def _next_time(self) -> float:
         return min(self._deadline, self._next_bookmark) if self._options.bookmarks else self._deadline
 
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        if self._options.initial:
+            self._position = self.collection.log_end
+            picked = self._selection.pick(self.collection.ordered())
+            self._pending.extend(event_frame("ADDED", entry.data) for entry in picked)
+        if self._options.announce_end_of_initial:
+            self._pending.append(self._bookmark({"k8s.io/initial-events-end": "true"}))
+
     def _read_log(self) -> None:
         collection = self.collection
         if self._position < collection.log_start:
@@ -151,6 +160,8 @@ class Watch:
         first = self._position - collection.log_start
         changes = collection.log[first : first + _BATCH]
         self._position += len(changes)
+        if self._options.not_before:
+            changes = [change for change in changes if change.version > self._options.not_before]
         if self._selection.everything:
             self._pending.extend(change.frame for change in changes)
         else:

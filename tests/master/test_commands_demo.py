@@ -38,9 +38,10 @@ def objects(text: str) -> list[tuple[str, str]]:
     return [(document["kind"], document["metadata"]["name"]) for document in documents]
 
 
-def test_the_sample_names_the_ports_that_the_demo_serves() -> None:
+def test_the_sample_names_the_backends_that_the_demo_starts() -> None:
     slices = [one for one in yaml.safe_load_all(samples.WHOAMI) if one and one["kind"] == "EndpointSlice"]
-    assert tuple(one["ports"][0]["port"] for one in slices) == samples.BACKEND_PORTS
+    named = [(one["endpoints"][0]["addresses"][0], one["ports"][0]["port"]) for one in slices]
+    assert tuple(named) == samples.BACKENDS
 
 
 def test_the_commented_route_can_be_uncommented() -> None:
@@ -75,10 +76,10 @@ def test_the_proxys_settings_are_a_valid_configuration(tmp_path: Path) -> None:
 def test_changes_are_printed_until_the_proxy_ends(
     tmp_path: Path, free_ports: Callable[[int], list[int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port, api_port, *backends = free_ports(4)
+    port, api_port, backend = free_ports(3)
     script = program(ONE, ONE, ONE, TWO, TWO, None)
     with pytest.raises(ProxyEnded, match="exit code 3"):
-        demo(tmp_path, port, api_port, 2, backends, script)
+        demo(tmp_path, port, api_port, 2, [("127.0.0.1", backend)], script)
     greeting, _, lines = capsys.readouterr().out.partition("Ctrl-C ends the demo.\n")
     assert f"curl -H 'Host: whoami.localhost' http://127.0.0.1:{port}/" in greeting
     assert [line[9:] for line in lines.splitlines() if line] == [
@@ -88,15 +89,15 @@ def test_changes_are_printed_until_the_proxy_ends(
 
 
 def test_a_proxy_that_does_not_start_is_told(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> None:
-    port, api_port, *backends = free_ports(4)
+    port, api_port, backend = free_ports(3)
     failing = [sys.executable, "-c", "raise SystemExit(1)"]
     with pytest.raises(ProxyEnded, match="exit code 1"):
-        demo(tmp_path, port, api_port, 2, backends, failing)
+        demo(tmp_path, port, api_port, 2, [("127.0.0.1", backend)], failing)
 
 
 def test_a_taken_backend_port_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with WhoamiServer("127.0.0.1", 0) as taken, pytest.raises(SystemExit):
-        demo(tmp_path, 1, 2, 2, [taken.server_port], program(ONE))
+        demo(tmp_path, 1, 2, 2, [("127.0.0.1", taken.server_port)], program(ONE))
     assert f"the demo needs port {taken.server_port} of 127.0.0.1" in capsys.readouterr().err
 
 
@@ -106,7 +107,8 @@ def test_a_signal_ends_demo_backends_and_proxy(tmp_path: Path, number: signal.Si
         script = (
             "import functools, sys\n"
             "from master.commands import demo\n"
-            f"demo.demo = functools.partial(demo.demo, backend_ports=(0, 0), program={program(ONE)!r})\n"
+            "backends = [('127.0.0.1', 0), ('127.0.0.2', 0)]\n"
+            f"demo.demo = functools.partial(demo.demo, backends=backends, program={program(ONE)!r})\n"
             "demo.command(sys.argv[1:])\n"
         )
         arguments = ["--directory", str(tmp_path), "--port", str(port.port), "--api-port", str(api.port)]

@@ -177,9 +177,7 @@ class ProviderProcess:
         self.page.close()
 
 
-def static_for(
-    url: str = "", directory: str = "", throttle: str = "0s", **options: Any
-) -> StaticConfiguration:
+def static_for(url: str = "", directory: str = "", throttle: str = "0s", **options: Any) -> StaticConfiguration:
     """Static configuration with either or both sources; `options` are those of kubernetesCRD."""
     providers: Json = {"providersThrottleDuration": throttle}
     if url or options:

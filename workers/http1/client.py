@@ -2,7 +2,8 @@
 
 The common case is one write and one read: the whole response is there, the connection goes back to its pool
 before the client gets its bytes. Everything else (bodies in pieces, interim responses, upgrades) leaves that
-path. Whatever is not read to its last byte, or written to its last, is closed and never pooled.
+path. A connection whose response was not read to its last byte, whose request was not written to its last, or
+that brought more than it was asked for, is closed and never pooled.
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ from workers.errors import Failure, ProxyError
 from workers.exchange import Exchange, ResponseHead
 from workers.http1 import grammar
 from workers.http1.codec import IncomingHead, parse_response
-from workers.http1.framing import ChunkedDecoder, CloseDecoder, Decoder, FramingError, LengthDecoder, chunk
-from workers.http1.framing import LAST_CHUNK
+from workers.http1.framing import (
+    LAST_CHUNK,
+    ChunkedDecoder,
+    CloseDecoder,
+    Decoder,
+    FramingError,
+    LengthDecoder,
+    chunk,
+)
 from workers.http1.pump import BodyPump
 from workers.stream import Stream, StreamBroken, StreamError, StreamTimeout
 from workers.timers import NEVER, TimerWheel
@@ -26,20 +34,22 @@ HEAD_LIMIT_BYTES: Final = 10 << 20
 EXPECT_TICKS: Final = TimerWheel.ticks(1.0)
 """So long a body waits for the server's 100 before it is sent anyway."""
 MOST_INTERIM: Final = 64
+_WITHOUT_BODY: Final = frozenset({204, 304})
 
 
 def forward(exchange: Exchange, connection: UpstreamConnection, head: bytes, header_ticks: int) -> None:
-    """Send the request whose head is `head` and relay the response. Takes care of `connection`.
+    """Send the request whose head is `head` and relay the response; `connection` is pooled or closed afterwards.
 
     `header_ticks` limit the wait for the response head once the request is written. Raises ProxyError as long as
-    nothing of the response has been sent, StreamError if the client is to blame for the rest.
+    nothing of the response has been sent, StreamError when the client takes no more of it.
     """
-    request = exchange.request
-    stream = connection.stream
+    request, stream = exchange.request, connection.stream
     pump: BodyPump | None = None
     kept = False
-    exchange.watch(stream)
+    exchange.upstream = stream
     try:
+        if exchange.client_gone:
+            raise ProxyError(errors.CLIENT_GONE)
         if request.content_length:
             pump = _send_with_body(exchange, stream, head, header_ticks)
         else:
@@ -48,22 +58,27 @@ def forward(exchange: Exchange, connection: UpstreamConnection, head: bytes, hea
             stream.set_read_deadline(stream.wheel.tick + header_ticks)
         try:
             data = stream.read()
-        except StreamError:
-            data = b""
+        except StreamError as error:
+            data = _read_after(error, exchange, stream, pump)
         response = parse_response(data) if data else None
-        if response.__class__ is not IncomingHead or response.status < 200:
-            response, data = _late_head(exchange, stream, response, data, pump)
+        if not isinstance(response, IncomingHead) or response.status < 200:
+            response, data = _final_head(response, data, exchange, stream, pump)
         if header_ticks < NEVER:
             stream.set_read_deadline(NEVER)
         body = data[response.consumed :]
-        status, length = response.status, response.content_length
-        if status < 200:
+        status = response.status
+        if status == 101:
             _switch_protocols(exchange, stream, response, body)
-        elif length == len(body) and pump is None and request.method != b"HEAD" and status not in _BODILESS:
-            exchange.watch(None)
+        elif (
+            response.content_length == len(body)
+            and pump is None
+            and request.method != b"HEAD"
+            and status not in _WITHOUT_BODY
+        ):
+            exchange.upstream = None
             if response.keep_alive:
                 kept = True
-                connection.release()
+                connection.pool.put(connection)
             exchange.send(response, body, True)
         else:
             kept = _relay(exchange, connection, response, body, pump)
@@ -74,11 +89,11 @@ def forward(exchange: Exchange, connection: UpstreamConnection, head: bytes, hea
             connection.close()
 
 
-_BODILESS: Final = (204, 304)
+# The request
 
 
 def _write(stream: Stream, data: bytes) -> None:
-    """The first bytes of a request."""
+    """The first bytes of a request: a connection that takes none of them had been closed before."""
     try:
         stream.write(data)
     except StreamBroken as error:
@@ -86,16 +101,16 @@ def _write(stream: Stream, data: bytes) -> None:
 
 
 def _send_with_body(exchange: Exchange, stream: Stream, head: bytes, header_ticks: int) -> BodyPump | None:
-    """Send the head with what is here of the body; a pump for the rest if there is any (started, or waiting)."""
+    """Send the head with what has arrived of the body; a pump for the rest, if there is any."""
     request = exchange.request
-    piece = exchange.take_body()
     chunked = request.content_length < 0
-    data = chunk(piece) if chunked and piece else piece
+    piece = exchange.take_body()
+    data = head + (chunk(piece) if chunked and piece else piece)
     if exchange.body_complete:
-        _write(stream, head + data + LAST_CHUNK if chunked else head + data)
+        _write(stream, data + LAST_CHUNK if chunked else data)
         return None
     pump = BodyPump(exchange, stream, header_ticks)
-    _write(stream, head + data)
+    _write(stream, data)
     if request.expect_continue and not piece:
         stream.set_read_deadline(stream.wheel.tick + EXPECT_TICKS)
     else:
@@ -103,34 +118,188 @@ def _send_with_body(exchange: Exchange, stream: Stream, head: bytes, header_tick
     return pump
 
 
-def _late_head(
-    exchange: Exchange, stream: Stream, response: IncomingHead | Failure | None, data: bytes, pump: BodyPump | None
+# The response head
+
+
+def _read_after(error: StreamError, exchange: Exchange, stream: Stream, pump: BodyPump | None) -> bytes:
+    """The first read failed: if it was only the wait for a 100 that ended, send the body and read again."""
+    if isinstance(error, StreamTimeout):
+        if pump is None or pump.started:
+            raise ProxyError(errors.RESPONSE_TIMEOUT) from error
+        _release_body(stream, pump)
+        try:
+            return stream.read()
+        except StreamTimeout as late:
+            raise ProxyError(errors.RESPONSE_TIMEOUT) from late
+        except StreamError:
+            return b""
+    return b""
+
+
+def _release_body(stream: Stream, pump: BodyPump | None) -> None:
+    if pump is not None and not pump.started:
+        stream.set_read_deadline(NEVER)
+        pump.start()
+
+
+def _final_head(
+    response: IncomingHead | Failure | None,
+    data: bytes,
+    exchange: Exchange,
+    stream: Stream,
+    pump: BodyPump | None,
 ) -> tuple[IncomingHead, bytes]:
-    """The final head where the first read did not bring it: interim responses, pieces, silence, nonsense."""
-    interim = 0
-    partial: grammar.PartialHead | None = None
+    """The final head where the first read did not bring it: interim responses, pieces, silence, nonsense.
+
+    Returns it with the bytes that it is the start of.
+    """
+    interim, begun = 0, False
     while True:
         if isinstance(response, Failure):
             raise ProxyError(response)
-        if response is not None:
-            if response.status >= 200 or response.status == 101:
-                return response, data
-            interim += 1
-            if interim > MOST_INTERIM:
-                raise ProxyError(errors.MALFORMED_RESPONSE, "too many interim responses")
-            exchange.inform(response.status, response.headers)
-            if response.status == 100:
-                _go_on(stream, pump)
-            data, partial = data[response.consumed :], None
-            response = parse_response(data) if data else None
+        if response is None:
+            if begun and not data:
+                data = _read_more(exchange, stream, pump, begun)
+            response, data = _complete(data, exchange, stream, pump, begun)
             continue
-        more = _read_head_bytes(exchange, stream, data, pump)
-        if partial is None:
-            partial = grammar.PartialHead(data, grammar.early_response_refusal)
-        if len(partial) > HEAD_LIMIT_BYTES:
-            raise ProxyError(errors.MALFORMED_RESPONSE, "response head too large")
-        whole = partial.feed(more)
+        if response.status >= 200 or response.status == 101:
+            if pump is not None:
+                pump.answered = True
+            return response, data
+        begun = True
+        interim += 1
+        if interim > MOST_INTERIM:
+            raise ProxyError(errors.MALFORMED_RESPONSE, "too many interim responses")
+        exchange.inform(response.status, response.headers)
+        if response.status == 100:
+            _release_body(stream, pump)
+        data = data[response.consumed :]
+        response = parse_response(data) if data else None
+
+
+def _complete(
+    data: bytes, exchange: Exchange, stream: Stream, pump: BodyPump | None, begun: bool
+) -> tuple[IncomingHead | Failure | None, bytes]:
+    """Read until `data` may hold a whole head."""
+    if not data:
+        raise ProxyError(_reason(exchange, pump, begun))
+    response = parse_response(data)
+    if response is not None:
+        return response, data
+    partial = grammar.PartialHead(data, grammar.early_response_refusal)
+    while len(partial) <= HEAD_LIMIT_BYTES:
+        whole = partial.feed(_read_more(exchange, stream, pump, True))
         if isinstance(whole, Failure):
-            raise ProxyError(whole)
-        data = whole if whole is not None else (data or more)
-        response = parse_response(whole) if whole is not None else None
+            return whole, b""
+        if whole is not None:
+            return parse_response(whole), whole
+    raise ProxyError(errors.MALFORMED_RESPONSE, "response head too large")
+
+
+def _read_more(exchange: Exchange, stream: Stream, pump: BodyPump | None, begun: bool) -> bytes:
+    try:
+        data = stream.read()
+    except StreamTimeout as error:
+        raise ProxyError(errors.RESPONSE_TIMEOUT) from error
+    except StreamError:
+        data = b""
+    if not data:
+        raise ProxyError(_reason(exchange, pump, begun))
+    return data
+
+
+def _reason(exchange: Exchange, pump: BodyPump | None, begun: bool) -> Failure:
+    """Why the server's bytes ended before the head did."""
+    if pump is not None and pump.failure is not None:
+        return pump.failure
+    if exchange.client_gone:
+        return errors.CLIENT_GONE
+    return errors.MALFORMED_RESPONSE if begun else errors.CLOSED_EARLY
+
+
+# The response body
+
+
+def _relay(
+    exchange: Exchange, connection: UpstreamConnection, response: IncomingHead, body: bytes, pump: BodyPump | None
+) -> bool:
+    """Pass the response on as it comes. True if the connection went back to its pool."""
+    if pump is not None:
+        pump.answered = True
+    decoder = _decoder(exchange, response)
+    try:
+        piece = decoder.feed(body) if body else b""
+    except FramingError as error:
+        raise ProxyError(errors.MALFORMED_RESPONSE, str(error)) from error
+    if decoder.done:
+        kept = _keep(exchange, connection, response, decoder, pump)
+        trailers = decoder.trailers()
+        exchange.send(response, piece, not trailers)
+        if trailers:
+            exchange.finish(b"", trailers)
+        return kept
+    exchange.send(response, piece, False)
+    stream = connection.stream
+    while True:
+        data, broken = _read_body(stream)
+        if not data:
+            if isinstance(decoder, CloseDecoder) and not broken and not exchange.client_gone:
+                exchange.finish()
+            else:
+                exchange.abort()
+            return False
+        try:
+            piece = decoder.feed(data)
+        except FramingError:
+            exchange.abort()
+            return False
+        if decoder.done:
+            kept = _keep(exchange, connection, response, decoder, pump)
+            exchange.finish(piece, decoder.trailers())
+            return kept
+        exchange.write(piece)
+
+
+def _decoder(exchange: Exchange, response: IncomingHead) -> Decoder:
+    if exchange.request.method == b"HEAD" or response.status in _WITHOUT_BODY:
+        return LengthDecoder(0)
+    if not response.length_given:
+        return CloseDecoder()
+    return LengthDecoder(response.content_length) if response.content_length >= 0 else ChunkedDecoder()
+
+
+def _keep(
+    exchange: Exchange,
+    connection: UpstreamConnection,
+    response: IncomingHead,
+    decoder: Decoder,
+    pump: BodyPump | None,
+) -> bool:
+    """Return the connection to its pool if nothing is left on it in either direction."""
+    if not response.keep_alive or decoder.rest or (pump is not None and not pump.done):
+        return False
+    exchange.upstream = None
+    connection.pool.put(connection)
+    return True
+
+
+def _read_body(stream: Stream) -> tuple[bytes, bool]:
+    """More of a body and whether the connection broke."""
+    try:
+        return stream.read(), False
+    except StreamError:
+        return b"", True
+
+
+def _switch_protocols(exchange: Exchange, stream: Stream, response: IncomingHead, first: bytes) -> None:
+    """A tunnel from here on, if it is what the client asked for."""
+    token = exchange.request.upgrade
+    if not token or response.upgrade.lower() != token.lower():
+        raise ProxyError(errors.WRONG_UPGRADE, f"the server switched to {response.upgrade!r}")
+    exchange.upstream = None
+    headers = [*response.headers, (b"Connection", b"Upgrade"), (b"Upgrade", response.upgrade)]
+    client, unread = exchange.upgrade(ResponseHead(101, headers), first)
+    tunnel = Tunnel(client, stream)
+    if unread:
+        stream.write(unread)
+    tunnel.run()

@@ -11,6 +11,7 @@ no folding, no blank before the colon, one Host, one length, `chunked` alone as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import gunicorn_h1c
@@ -41,12 +42,12 @@ from workers.headers import (
     kinds_by_name,
 )
 from workers.http1 import grammar
+from workers.http1.grammar import LONGEST_LENGTH_DIGITS
 from workers.http1.target import TargetPolicy, resolve_target
 
 _parse = gunicorn_h1c.parse_request_fast
 _parse_response = gunicorn_h1c.parse_response
 _UNLIMITED: Final = 1 << 40
-_NO_HOST: Final[bytes | None] = None
 
 
 class IncomingRequest(Request):
@@ -68,7 +69,14 @@ def parse_request(data: bytes, client: Client, policy: TargetPolicy) -> Incoming
         method, target, consumed = parsed.method, parsed.path, parsed.consumed
         if data.find(b"\r\n") == len(method) + len(target) + 10:
             return _admitted(
-                method, target, parsed.minor_version, parsed.headers, parsed.content_length, consumed, client, policy
+                method,
+                target,
+                parsed.minor_version,
+                parsed.headers,
+                parsed.content_length,
+                consumed,
+                client,
+                policy,
             )
     except IncompleteRequest:
         if data.find(b"\r\n\r\n") < 0:
@@ -86,14 +94,16 @@ def parse_request_slowly(data: bytes, client: Client, policy: TargetPolicy) -> I
     length = grammar.request_length(head)
     if isinstance(length, Failure):
         return length
-    return _admitted(head.method, head.target, head.minor_version, head.headers, length, head.consumed, client, policy)
+    return _admitted(
+        head.method, head.target, head.minor_version, head.headers, length, head.consumed, client, policy
+    )
 
 
 def _admitted(
     method: bytes,
     target: bytes,
     minor_version: int,
-    headers: tuple[Header, ...] | list[Header],
+    headers: Sequence[Header],
     content_length: int,
     consumed: int,
     client: Client,
@@ -102,90 +112,84 @@ def _admitted(
     """Policy over a head that is well-formed: sort the headers by what they mean, then target and admission.
 
     `content_length` is -1 where there is no Content-Length; that there is only one, without a
-    Transfer-Encoding beside it, has been checked.
+    Transfer-Encoding beside it, and one Host at most, has been checked.
     """
     request = IncomingRequest()
     kept: list[Header] = []
     keep = kept.append
     kind_of = kinds_by_name.get
     marks = 0
-    host = _NO_HOST
-    connection: list[bytes] = []
-    request.upgrade = expect = coding = b""
+    host: bytes | None = None
     for header in headers:
         kind = kind_of(header[0])
         if kind is None:
             kind = classify(header[0])
         if not kind:
             keep(header)
-            continue
-        marks |= kind
-        if kind == HOST:
+        elif kind == HOST:
             host = header[1]
         elif kind == CONNECTION:
-            connection += connection_tokens(header[1])
-        elif kind == TRANSFER_ENCODING:
-            coding = header[1] if not coding else b"two"
+            if header[1] != b"keep-alive" or not minor_version:
+                marks |= CONNECTION
         else:
-            keep(header)
-            if kind == UPGRADE:
-                request.upgrade = request.upgrade or header[1]
-            elif kind == EXPECT:
-                expect = header[1]
+            marks |= kind
+            if kind != TRANSFER_ENCODING:
+                keep(header)
     request.method = method
     request.raw_target = target
     request.minor_version = minor_version
     request.consumed = consumed
     request.client = client
-    request.headers_touched = False
+    request.headers_touched = request.expect_continue = False
     request._headers = kept
     request._query_values = None
     request.keep_alive = minor_version == 1
-    request.expect_continue = False
+    request.upgrade = b""
     request.content_length = content_length if content_length > 0 else 0
     request.marks = marks
-    if marks & _UNCOMMON:
-        failure = _uncommon(request, coding, expect, connection)
-        if failure is not None:
-            return failure
     if host is None:
-        if minor_version == 1:
+        if minor_version:
             return errors.MISSING_HOST
         host = b""
     request.host_header = host
     failure = resolve_target(request, policy)
     if failure is None and marks & _NEEDS_ADMISSION:
-        failure = admit(request, connection)
+        failure = _special(request, headers)
     return failure or request
 
 
-_UNCOMMON: Final = TRANSFER_ENCODING | CONNECTION | EXPECT | UPGRADE
-_NEEDS_ADMISSION: Final = CONNECTION | MANAGED | UNDERSCORE | PRAGMA
+_NEEDS_ADMISSION: Final = TRANSFER_ENCODING | CONNECTION | EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA
 _PERSISTENCE: Final = frozenset({b"close", b"keep-alive"})
 
 
-def _uncommon(request: Request, coding: bytes, expect: bytes, connection: list[bytes]) -> Failure | None:
+def _values(headers: Sequence[Header], kind: int) -> list[bytes]:
+    return [value for name, value in headers if kinds_by_name.get(name, 0) & kind or classify(name) & kind]
+
+
+def _special(request: Request, headers: Sequence[Header]) -> Failure | None:
+    """What headers that are not simply passed on ask for; None if the request is to be served."""
     marks = request.marks
     if marks & TRANSFER_ENCODING:
         if request.minor_version == 0:
             return errors.MALFORMED_REQUEST
-        if coding.lower() != b"chunked":
+        codings = _values(headers, TRANSFER_ENCODING)
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
             return errors.UNSUPPORTED_CODING
         request.content_length = UNKNOWN_LENGTH
-    if connection:
-        if b"close" in connection:
-            request.keep_alive = False
-        elif request.minor_version == 0:
-            request.keep_alive = b"keep-alive" in connection
-    if request.upgrade and not (b"upgrade" in connection and request.minor_version == 1):
-        request.upgrade = b""
-    if expect:
-        if expect.lower() != b"100-continue":
+    connection = [token for value in _values(headers, CONNECTION) for token in connection_tokens(value)]
+    if b"close" in connection:
+        request.keep_alive = False
+    elif request.minor_version == 0:
+        request.keep_alive = b"keep-alive" in connection
+    if marks & UPGRADE and b"upgrade" in connection and request.minor_version == 1:
+        request.upgrade = _values(headers, UPGRADE)[0]
+    if marks & EXPECT:
+        if any(value.lower() != b"100-continue" for value in _values(headers, EXPECT)):
             return errors.UNKNOWN_EXPECTATION
         request.expect_continue = request.minor_version == 1 and request.content_length != 0
     if not request.upgrade and _PERSISTENCE.issuperset(connection):
-        connection.clear()
-    return None
+        connection = []
+    return admit(request, connection)
 
 
 class IncomingHead(ResponseHead):
@@ -239,59 +243,63 @@ def _first_line(first: bytes) -> int:
     return status
 
 
-def _received(status: int, minor_version: int, headers: list[Header], consumed: int) -> IncomingHead | Failure:
+def _received(status: int, minor_version: int, headers: Sequence[Header], consumed: int) -> IncomingHead | Failure:
+    head = IncomingHead.__new__(IncomingHead)
     kept: list[Header] = []
     keep = kept.append
     kind_of = kinds_by_name.get
     marks = 0
-    length: bytes | None = None
-    coding = trailer = upgrade = b""
-    connection: list[bytes] = []
+    length = -1
+    head.has_date = head.length_given = False
+    head.trailer = head.upgrade = b""
     for header in headers:
         kind = kind_of(header[0])
         if kind is None:
             kind = classify(header[0])
-        if not kind & _RESPONSE_KINDS:
+        if not kind:
             keep(header)
-            continue
-        if kind == CONTENT_LENGTH:
-            if length is not None:
+        elif kind == DATE:
+            head.has_date = True
+            keep(header)
+        elif kind == CONTENT_LENGTH:
+            value = header[1]
+            if length >= 0 or not value.isdigit() or len(value) > LONGEST_LENGTH_DIGITS:
                 return errors.MALFORMED_RESPONSE
-            length = header[1]
-        elif kind == DATE or kind == PRAGMA:
-            keep(header)
-        elif kind == CONNECTION:
-            connection += connection_tokens(header[1])
-        elif kind == TRANSFER_ENCODING:
-            coding = header[1] if not marks & TRANSFER_ENCODING else b"two"
-        elif kind == UPGRADE:
-            upgrade = header[1]
-        elif kind == TRAILER:
-            trailer = b", ".join((trailer, header[1])) if trailer else header[1]
-        marks |= kind
-    head = IncomingHead(status, kept, UNKNOWN_LENGTH, marks & DATE != 0, trailer)
+            length = int(value)
+            head.length_given = True
+        elif kind != CONNECTION or header[1] != b"keep-alive":
+            marks |= kind
+            if not kind & _NOT_PASSED_ON:
+                keep(header)
+    head.status = status
+    head.headers = kept
+    head.content_length = length
     head.consumed = consumed
-    head.upgrade = upgrade
-    head.keep_alive = minor_version == 1 and b"close" not in connection
-    head.length_given = False
-    if length is not None:
-        if marks & TRANSFER_ENCODING or not grammar.is_length(length):
-            return errors.MALFORMED_RESPONSE
-        head.content_length = int(length)
-        head.length_given = True
-    elif marks & TRANSFER_ENCODING:
-        if coding.lower() != b"chunked" or minor_version == 0:
-            return errors.MALFORMED_RESPONSE
-        head.length_given = True
-    if connection and connection != _JUST_KEEP_ALIVE and connection != _JUST_CLOSE:
-        head.headers = [header for header in kept if header[0].lower() not in connection]
-    if marks & PRAGMA:
-        add_cache_control(head.headers)
+    head.keep_alive = minor_version == 1
+    if marks & _SPECIAL_IN_RESPONSE:
+        return _special_response(head, headers, marks)
     return head
 
 
-_JUST_KEEP_ALIVE: Final = [b"keep-alive"]
-_JUST_CLOSE: Final = [b"close"]
-_RESPONSE_KINDS: Final = (
-    CONTENT_LENGTH | DATE | CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA | HOP | TE
-)
+_NOT_PASSED_ON: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | HOP | TE
+_SPECIAL_IN_RESPONSE: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA
+
+
+def _special_response(head: IncomingHead, headers: Sequence[Header], marks: int) -> IncomingHead | Failure:
+    if marks & TRANSFER_ENCODING:
+        codings = _values(headers, TRANSFER_ENCODING)
+        if head.length_given or not head.keep_alive or len(codings) > 1 or codings[0].lower() != b"chunked":
+            return errors.MALFORMED_RESPONSE
+        head.length_given = True
+    connection = [token for value in _values(headers, CONNECTION) for token in connection_tokens(value)]
+    if b"close" in connection:
+        head.keep_alive = False
+    if marks & UPGRADE:
+        head.upgrade = _values(headers, UPGRADE)[0]
+    if marks & TRAILER:
+        head.trailer = b", ".join(_values(headers, TRAILER))
+    if not _PERSISTENCE.issuperset(connection):
+        head.headers = [header for header in head.headers if header[0].lower() not in connection]
+    if marks & PRAGMA:
+        add_cache_control(head.headers)
+    return head

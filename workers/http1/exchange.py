@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from workers import errors
 from workers.errors import Answer, Failure, ProxyError
 from workers.exchange import Exchange, Header, ResponseHead
+from workers.headers import encode, header_line
 from workers.http1.codec import IncomingRequest
 from workers.http1.framing import ChunkedDecoder, Decoder, FramingError, LengthDecoder, chunk, last_chunk
 from workers.stream import Stream, StreamBroken, StreamTimeout
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DRAIN_BYTES: Final = 256 * 1024
 """So much of a request body that nobody wanted is read to keep the connection."""
 
+_WITHOUT_BODY: Final = frozenset({204, 304})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TEXT_HEADERS: Final[Sequence[Header]] = (
     (b"Content-Type", b"text/plain; charset=utf-8"),
@@ -47,16 +49,17 @@ _PHRASES: Final = {
     422: b"Unprocessable Entity",
 }
 _STATUS_LINES: Final = {
-    status: b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status) or phrase(status)) for status in range(100, 1000)
+    status: b"HTTP/1.1 %d %b" % (status, _PHRASES.get(status) or phrase(status)) for status in range(100, 1000)
 }
 _OLD_STATUS_LINES: Final = {status: line.replace(b"/1.1", b"/1.0", 1) for status, line in _STATUS_LINES.items()}
 
 
 def bare_answer(failure: Failure) -> bytes:
     """What goes out for a request that could not even be read."""
-    return (
-        b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%b"
-        % (failure.status, failure.reason, failure.body)
+    return b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%b" % (
+        failure.status,
+        failure.reason,
+        failure.body,
     )
 
 
@@ -69,6 +72,8 @@ class Http1Exchange(Exchange):
         self.request = request
         self.status = 0
         self.hooks = None
+        self.upstream = None
+        self.client_gone = False
         self._connection = connection
         self._unread = unread
         self._chunked = self._silent = self._continued = False
@@ -113,10 +118,10 @@ class Http1Exchange(Exchange):
         except StreamTimeout as error:
             raise ProxyError(errors.BODY_TIMEOUT) from error
         except StreamBroken as error:
-            connection.gone = True
+            self.client_gone = True
             raise ProxyError(errors.CLIENT_GONE) from error
         if not data:
-            connection.gone = True
+            self.client_gone = True
             raise ProxyError(errors.CLIENT_GONE, "the request body was cut")
         return data
 
@@ -165,28 +170,28 @@ class Http1Exchange(Exchange):
         request, connection = self.request, self._connection
         status, length = head.status, head.content_length
         self.status = status
-        lines = [b": ".join(header) for header in head.headers]
+        old = not request.minor_version
+        lines = [_OLD_STATUS_LINES[status] if old else _STATUS_LINES[status], *map(header_line, head.headers)]
         if length >= 0 and status != 204:
             lines.append(b"Content-Length: %d" % length)
-        if status == 204 or status == 304 or request.method == b"HEAD":
+        if status in _WITHOUT_BODY or request.method == b"HEAD":
             self._silent = True
             body = b""
         elif length < 0:
             body = self._frame(head, lines, body, complete)
         if not head.has_date:
             lines.append(connection.site.date.line)
-        if not self.closes and (connection.ends_soon() or (self._decoder is not None and self._too_much_unread())):
+        if connection.may_end and connection.ends_soon():
             self.closes = True
-        if request.minor_version == 1:
-            first = _STATUS_LINES[status]
-            if self.closes:
-                lines.append(b"Connection: close")
-        else:
-            first = _OLD_STATUS_LINES[status]
-            if not self.closes:
-                lines.append(b"Connection: keep-alive")
+        if self._decoder is not None and self._too_much_unread():
+            self.closes = True
+        if self.closes:
+            lines.append(b"Connection: close")
+        elif old:
+            lines.append(b"Connection: keep-alive")
+        lines += (b"", body)
         self.finished = complete
-        connection.stream.write(b"%b%b\r\n\r\n%b" % (first, b"\r\n".join(lines), body))
+        connection.stream.write(b"\r\n".join(lines))
 
     def _frame(self, head: ResponseHead, lines: list[bytes], body: bytes, complete: bool) -> bytes:
         """A body of unknown length: in chunks where the client knows them, else up to the connection's end."""
@@ -232,8 +237,8 @@ class Http1Exchange(Exchange):
             if self._continued or not self.request.expect_continue:
                 return
             self._continued = True
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self._connection.stream.write(b"%b%b\r\n" % (_STATUS_LINES[status], lines))
+        lines = encode(headers)
+        self._connection.stream.write(b"%b\r\n%b\r\n" % (_STATUS_LINES[status], lines))
 
     def abort(self) -> None:
         self.finished = self.closes = True
@@ -245,20 +250,11 @@ class Http1Exchange(Exchange):
 
     # The other side
 
-    def watch(self, upstream: Stream | None) -> None:
-        connection = self._connection
-        connection.upstream = upstream
-        if upstream is not None and connection.gone:
-            upstream.shutdown()
-
-    @property
-    def client_gone(self) -> bool:
-        return self._connection.gone
-
     def upgrade(self, head: ResponseHead, first: bytes) -> tuple[Stream, bytes]:
         stream = self._connection.detach()
         self.status = head.status
         self.finished = self.closes = True
-        lines = b"".join([b"%b: %b\r\n" % header for header in head.headers])
-        stream.write(b"%b%b\r\n%b" % (_STATUS_LINES[head.status], lines, first))
-        return stream, self._unread
+        lines = encode(head.headers)
+        stream.write(b"%b\r\n%b\r\n%b" % (_STATUS_LINES[head.status], lines, first))
+        unread, self._unread = self._unread, b""
+        return stream, unread

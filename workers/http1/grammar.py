@@ -21,9 +21,10 @@ _STATUS_START: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 _NAME: Final = re.compile(_TOKEN)
 _VALUE: Final = re.compile(rb"[\t -~\x80-\xff]*")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)(?=.)|\x00", re.DOTALL)
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _START: Final = re.compile(rb"(?:\r\n?)?(?:" + _TOKEN + rb"(?: [!-~\x80-\xff]*(?: [HTP/0-9.]*)?\r?)?)?")
 _FIRST_LINE_BYTES: Final = 4096
+LONGEST_LENGTH_DIGITS: Final = 18
+"""Of a Content-Length: so much fits into every machine's integers."""
 
 
 class RequestParts(NamedTuple):
@@ -113,7 +114,7 @@ def _refusal_of(lines: list[bytes]) -> Failure:
 
 
 def request_length(head: RequestParts) -> int | Failure:
-    """Content-Length, -1 if there is none. Two of them, one beside a Transfer-Encoding, or two Hosts are refused."""
+    """Content-Length, -1 if there is none. Two, one beside a Transfer-Encoding, and two Hosts are refused."""
     lengths, hosts, coded = [], 0, False
     for name, value in head.headers:
         lower = name.lower()
@@ -132,7 +133,7 @@ def request_length(head: RequestParts) -> int | Failure:
 
 def is_length(value: bytes) -> bool:
     """Digits alone, and no more than any machine counts."""
-    return _LENGTH.fullmatch(value) is not None
+    return value.isdigit() and len(value) <= LONGEST_LENGTH_DIGITS
 
 
 def early_refusal(data: bytes) -> Failure | None:

@@ -21,7 +21,17 @@ from workers.timers import NEVER
 class BodyPump:
     """`done`: the whole body is with the server. `failure`: why the client's side ended early."""
 
-    __slots__ = ("_chunked", "_exchange", "_header_ticks", "_running", "answered", "done", "failure", "upstream")
+    __slots__ = (
+        "_chunked",
+        "_exchange",
+        "_header_ticks",
+        "_running",
+        "answered",
+        "done",
+        "failure",
+        "started",
+        "upstream",
+    )
 
     def __init__(self, exchange: Exchange, upstream: Stream, header_ticks: int) -> None:
         self._exchange = exchange
@@ -29,13 +39,14 @@ class BodyPump:
         self._header_ticks = header_ticks
         self._running = False
         self.upstream = upstream
+        self.started = False
         self.answered = False
         self.done = False
         self.failure: Failure | None = None
 
     def start(self) -> None:
         """Let the pump run from the next turn of the loop on."""
-        self._running = True
+        self._running = self.started = True
         hub: Any = get_hub()
         hub.loop.run_callback(greenlet(self._run, hub).switch)
 

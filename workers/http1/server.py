@@ -93,7 +93,17 @@ class ConnectionOptions:
 class ServerConnection:
     """One HTTP/1 client connection. `run` returns when it is over and the stream closed."""
 
-    __slots__ = ("_born", "_limited", "client", "exchange", "gone", "options", "served", "site", "stream", "upstream")
+    __slots__ = (
+        "_born",
+        "client",
+        "exchange",
+        "may_end",
+        "options",
+        "partial",
+        "served",
+        "site",
+        "stream",
+    )
 
     def __init__(self, stream: Stream, client: Client, options: ConnectionOptions, site: Site) -> None:
         self.stream = stream
@@ -102,11 +112,12 @@ class ServerConnection:
         self.site = site
         self.exchange: Http1Exchange | None = None
         """The exchange under way; None while the connection is idle."""
-        self.upstream: Stream | None = None
-        self.gone = False
         self.served = 0
         self._born = stream.wheel.tick
-        self._limited = options.max_requests > 0 or options.max_age_ticks < NEVER
+        self.partial = False
+        """A request head has begun to come."""
+        self.may_end = site.draining or options.max_requests > 0 or options.max_age_ticks < NEVER
+        """Is it worth asking ends_soon() at each response? Set when the entry point starts to drain."""
         stream.on_unexpected = self._stirred
 
     def run(self, data: bytes = b"") -> None:
@@ -137,20 +148,23 @@ class ServerConnection:
         options = self.options
         request = parse_request(data, self.client, options.target_policy)
         if request is None:
+            self.partial = True
             request, data = self._read_head(data)
+            self.partial = False
         if not isinstance(request, IncomingRequest):
-            return self._refuse(request)
+            self._refuse(request)
+            return None
         if request.consumed > options.head_limit_bytes:
-            return self._refuse(errors.HEADERS_TOO_LARGE)
+            self._refuse(errors.HEADERS_TOO_LARGE)
+            return None
         exchange = Http1Exchange(self, request, data[request.consumed :])
         if request.content_length or options.write_ticks < NEVER:
             self._arm(exchange)
         self._handle(exchange, request)
         self.served += 1
-        if exchange.closes:
-            return self._end(exchange)
-        if request.content_length and not exchange.body_complete and not exchange.drain():
-            return self._end(exchange)
+        if exchange.closes or (request.content_length and not exchange.drain()):
+            self._end(exchange)
+            return None
         return exchange.rest
 
     def _handle(self, exchange: Http1Exchange, request: IncomingRequest) -> None:
@@ -178,7 +192,7 @@ class ServerConnection:
             self._fail(exchange, errors.CRASHED)
         finally:
             site.active -= 1
-            self.exchange = self.upstream = None
+            self.exchange = None
 
     def _fail(self, exchange: Http1Exchange, failure: Failure) -> None:
         """The answer to a handler that gave up; a response under way can only be cut."""
@@ -253,8 +267,6 @@ class ServerConnection:
         """Is the response being sent the connection's last one?"""
         if self.site.draining:
             return True
-        if not self._limited:
-            return False
         options = self.options
         return (0 < options.max_requests <= self.served + 1) or (
             self.stream.wheel.tick - self._born >= options.max_age_ticks
@@ -263,7 +275,7 @@ class ServerConnection:
     def detach(self) -> Stream:
         """The bare stream for a tunnel: no deadlines, nobody watches it but its new user."""
         stream = self.stream
-        stream.on_unexpected = self.upstream = None
+        stream.on_unexpected = None
         stream.set_read_deadline(NEVER)
         stream.set_write_deadline(NEVER)
         return stream
@@ -271,20 +283,22 @@ class ServerConnection:
     def _stirred(self) -> None:
         """Hub: bytes or the end came while nobody was reading."""
         if self.exchange is not None and self.stream.at_end():
-            self.gone = True
-            if self.upstream is not None:
-                self.upstream.shutdown()
+            self._client_left(self.exchange)
+
+    def _client_left(self, exchange: Http1Exchange) -> None:
+        exchange.client_gone = True
+        if exchange.upstream is not None:
+            exchange.upstream.shutdown()
 
     def close_if_idle(self) -> None:
         """Any greenlet: end the connection if it waits for a request."""
-        if self.exchange is None:
+        if self.exchange is None and not self.partial:
             self.stream.stop_reading()
 
     def abort(self) -> None:
         """Any greenlet: cut the connection whatever it does."""
-        self.gone = True
-        if self.upstream is not None:
-            self.upstream.shutdown()
+        if self.exchange is not None:
+            self._client_left(self.exchange)
         self.stream.shutdown()
 
     def __repr__(self) -> str:

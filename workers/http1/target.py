@@ -59,9 +59,11 @@ def canonical_host(value: bytes) -> bytes | None:
 def resolve_target(request: Request, policy: TargetPolicy) -> Failure | None:
     """Fill in target, path, query, routing path and host of a request whose head has been read."""
     target = request.raw_target
-    host = canonical_host(request.host_header)
+    host = _hosts.get(request.host_header)
     if host is None:
-        return errors.MALFORMED_HOST
+        host = canonical_host(request.host_header)
+        if host is None:
+            return errors.MALFORMED_HOST
     request.host = host
     if target[0] != 47 or request.method == b"CONNECT":
         other = _other_form(request)

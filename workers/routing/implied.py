@@ -55,7 +55,7 @@ def _hosts(matcher: Matcher, syntax: str) -> frozenset[bytes] | None:
         return None
     if syntax != "v2" and matchers.is_wildcard(matcher.args[0]):
         name = matcher.args[0]
-        return None if name == b"*" else frozenset({b"*" + matchers.wildcard_rest(name).rstrip(b".")})
+        return None if name == b"*" else frozenset({name.lower().rstrip(b".")})
     return frozenset(name.lower().rstrip(b".") for name in matcher.args)
 
 

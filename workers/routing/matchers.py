@@ -33,17 +33,19 @@ def all_of(predicates: tuple[Predicate, ...]) -> Predicate:
     return lambda request: all(predicate(request) for predicate in predicates)
 
 
-def host_names(name: bytes) -> frozenset[bytes]:
-    """Request hosts that the exact rule host `name` stands for: one trailing dot more or less does not matter."""
-    name = name.lower()
+def with_and_without_dot(name: bytes) -> frozenset[bytes]:
+    """`name` as requests may have it: one trailing dot more or less makes no difference."""
     shorter = {name[:-1]} if name.endswith(b".") else set()
-    return frozenset(({name, name + b"."} | shorter) - {b""})
+    return frozenset({name, name + b"."} | shorter)
+
+
+def host_names(name: bytes) -> frozenset[bytes]:
+    """Request hosts that the exact rule host `name` stands for."""
+    return with_and_without_dot(name.lower()) - {b""}
 
 
 def host_rest(host: bytes) -> bytes:
-    """What follows the first label of `host`, its dot included, one trailing dot left out."""
-    if host.endswith(b"."):
-        host = host[:-1]
+    """What follows the first label of `host`, its dot included."""
     dot = host.find(b".")
     return host[dot:] if dot >= 0 else b""
 
@@ -52,25 +54,23 @@ def is_wildcard(name: bytes) -> bool:
     return name.startswith(b"*")
 
 
-def wildcard_rest(name: bytes) -> bytes:
-    """host_rest() of the hosts that the wildcard rule host `name` (`*.example.com`) stands for."""
-    rest = name[1:].lower()
-    return rest[:-1] if rest.endswith(b".") else rest
-
-
 def host(values: tuple[bytes, ...]) -> Predicate:
     name = values[0]
     if name == b"*":
         return lambda request: True
     if is_wildcard(name):
-        rest = wildcard_rest(name)
-        return lambda request: request.host != b"" and host_rest(request.host) == rest
+        rests = with_and_without_dot(name[1:].lower())
+        return lambda request: request.host != b"" and host_rest(request.host) in rests
     names = host_names(name)
     return lambda request: request.host in names
 
 
 def host_regexp(values: tuple[bytes, ...]) -> Predicate:
     search = compile_search(values[0])
+    if search(b""):
+        # The original also tries the host that its resolver found, which is empty as a rule: such a pattern
+        # matches every request, and routers in use may count on it.
+        return lambda request: True
     return lambda request: search(request.host)
 
 

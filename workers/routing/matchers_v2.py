@@ -22,7 +22,15 @@ def host_regexp(values: tuple[bytes, ...]) -> Predicate:
 
 def _host_template(template: bytes) -> Predicate:
     search = compile_search(rule_templates.host(template), ignore_case=True)
-    return lambda request: search(request.host)
+    return lambda request: search(_without_port(request.host_header))
+
+
+def _without_port(host: bytes) -> bytes:
+    # v2 templates see the name as the client wrote it; an IPv6 address keeps its brackets where no port follows.
+    if host.startswith(b"["):
+        inside, _, port = host[1:].partition(b"]")
+        return inside if port.startswith(b":") else host
+    return host.partition(b":")[0] if host.count(b":") == 1 else host
 
 
 def path(values: tuple[bytes, ...]) -> Predicate:
@@ -54,8 +62,8 @@ def headers_regexp(values: tuple[bytes, ...]) -> Predicate:
 
 
 def _last_pairs(values: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
-    """Pairs of name and value; where a name comes twice only its last value counts."""
-    return list({name.lower(): value for name, value in zip(values[::2], values[1::2], strict=True)}.items())
+    """Pairs of name and value; where a name comes twice in the same spelling only its last value counts."""
+    return list(dict(zip(values[::2], values[1::2], strict=True)).items())
 
 
 def query(values: tuple[bytes, ...]) -> Predicate:

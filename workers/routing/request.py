@@ -9,14 +9,16 @@ from typing import Protocol
 class RoutedRequest(Protocol):
     """The part of a request that matchers read; `workers.exchange.Request` has it.
 
-    `host` is canonical (lower case, without port and brackets, empty if there is none), `routing_path` decoded but
-    for reserved characters, `peer_ip` the address of the connection's other end.
+    `host` is canonical (lower case, without port and brackets, empty if there is none), `host_header` as received,
+    `routing_path` decoded but for reserved characters, `peer_ip` the address of the connection's other end.
     """
 
     @property
     def method(self) -> bytes: ...
     @property
     def host(self) -> bytes: ...
+    @property
+    def host_header(self) -> bytes: ...
     @property
     def routing_path(self) -> bytes: ...
     @property

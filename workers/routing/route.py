@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from config import rules
 from workers.routing.implied import PathKey, host_keys, path_keys
 from workers.routing.matchers import Predicate
 from workers.routing.predicate import predicate_of
+
+if TYPE_CHECKING:
+    from workers.exchange import Handler
 
 
 class Route:
@@ -25,7 +28,7 @@ class Route:
         rule: str,
         priority: int,
         matches: Predicate,
-        handler: Any,
+        handler: Handler,
         hosts: tuple[bytes, ...] | None = None,
         path_keys: tuple[PathKey, ...] | None = None,
     ) -> None:
@@ -42,10 +45,10 @@ class Route:
         return f"<Route {self.name} priority {self.priority}: {self.rule}>"
 
 
-def compile_route(name: str, rule: str, syntax: str, priority: int, handler: Any) -> Route:
+def compile_route(name: str, rule: str, syntax: str, priority: int, handler: Handler) -> Route:
     """The route of a router. `syntax` other than v2 is v3; `priority` 0 means the number of bytes of `rule`.
 
-    Raises config.rules.RuleError. For a user's router the caller checks the priority, rules.check_priority().
+    Raises config.rules.RuleError. How high a user's priority may be is for the caller to check.
     """
     tree = rules.parse(rule, syntax)
     return Route(

@@ -32,10 +32,6 @@ class UpstreamConnection:
         if self.is_idle:
             self.pool.discard(self)
 
-    def release(self) -> None:
-        """Back into the pool: the response was read to its last byte and the request was sent to its last."""
-        self.pool.put(self)
-
     def close(self) -> None:
         self.stream.close()
 
@@ -67,7 +63,10 @@ class Pool:
         return connection
 
     def put(self, connection: UpstreamConnection) -> None:
-        """Keep `connection` for later, unless there are enough, or something came that nobody asked for."""
+        """Keep `connection` for later: the response was read to its last byte, the request sent to its last.
+
+        It is closed where there are enough, or where something came that nobody asked for.
+        """
         if self.closed or connection.stream.ready or len(self._idle) >= self._limit:
             connection.close()
             return

@@ -43,7 +43,9 @@ class UpstreamServer:
         self.scheme = scheme
         self.host: str = parts.hostname
         self.port: int = parts.port or 80
-        self.host_header = parts.netloc.rpartition("@")[2].encode("idna" if not parts.netloc.isascii() else "ascii")
+        self.host_header = parts.netloc.rpartition("@")[2].encode(
+            "idna" if not parts.netloc.isascii() else "ascii"
+        )
         self.key = (scheme, self.host, self.port)
         self.address: Address | None = numeric_address(self.host, self.port)
 
@@ -88,7 +90,9 @@ class Transport:
 
     def acquire(self, server: UpstreamServer) -> UpstreamConnection:
         """An idle connection to `server`, or a new one. Raises ProxyError."""
-        pool = self._pools.get(server.key) or self.pool(server)
+        pool = self._pools.get(server.key)
+        if pool is None:
+            pool = self.pool(server)
         return pool.take() or self.dial(server, pool)
 
     def dial(self, server: UpstreamServer, pool: Pool) -> UpstreamConnection:

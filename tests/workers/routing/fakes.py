@@ -22,6 +22,7 @@ class FakeRequest:
     peer_ip: str = "127.0.0.1"
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     query: bytes = b""
+    host_header: bytes = b""
 
     def header_values(self, lower_name: bytes, /) -> list[bytes]:
         return [value for name, value in self.headers if name.lower() == lower_name]
@@ -52,6 +53,7 @@ def request(
         peer_ip,
         [(name.encode(), value.encode()) for name, value in headers],
         query,
+        host.encode(),
     )
 
 
@@ -124,6 +126,7 @@ REQUESTS = st.builds(
     FakeRequest,
     method=st.sampled_from([b"GET", b"POST", b"PUT"]),
     host=st.sampled_from([host.encode() for host in _REQUEST_HOSTS]),
+    host_header=st.sampled_from([b"x.a", b"a:80", b"z"]),
     routing_path=st.sampled_from([path.encode() for path in _PATHS]),
     peer_ip=st.sampled_from(["127.0.0.1", "10.1.1.1"]),
     headers=st.lists(st.sampled_from([(b"x-k", b"v"), (b"X-K", b"w")]), max_size=2),

@@ -41,7 +41,8 @@ def test_host_ignores_case_port_and_a_trailing_dot() -> None:
 def test_a_wildcard_host_stands_for_one_label() -> None:
     assert hosts("Host(`*.A.com`)", "x.a.com", "X.a.com.", "a.com", "x.y.a.com") == ["x.a.com", "X.a.com."]
     assert hosts("Host(`*.a`)", ".a", "x.a:80", "") == [".a", "x.a:80"]
-    assert hosts("Host(`*.`)", "a", "a.", "a.b.", ".") == ["a", "a.", "."]
+    assert hosts("Host(`*.`)", "a", "a.", "a.b.", ".", "") == ["a", "a.", "."]
+    assert hosts("Host(`*.a.`)", "x.a", "x.a.", "x.a..", "x.a...") == ["x.a", "x.a.", "x.a.."]
     assert hosts("Host(`a.*.b`)", "a.*.b", "a.x.b") == ["a.*.b"]
     assert hosts("Host(`**`)", "**", "x") == hosts("Host(`*a`)", "*a", "xa", "a") == []
     assert hosts("Host(`*.*.b`)", "x.*.b", "x.y.b") == ["x.*.b"]
@@ -63,7 +64,12 @@ def test_host_regexp_searches_the_lower_cased_host() -> None:
     assert hosts("HostRegexp(`A`)", "A", "a") == []
     assert hosts("HostRegexp(`(?i)A`)", "A", "a") == ["A", "a"]
     assert hosts(r"HostRegexp(`a\.com`)", "xa.com.evil") == ["xa.com.evil"]
-    assert hosts("HostRegexp(`^$`)", "") == [""]
+
+
+def test_a_host_pattern_that_fits_nothing_fits_everything() -> None:
+    assert hosts("HostRegexp(`^$`)", "", "a") == ["", "a"]
+    assert hosts("HostRegexp(`^b*$`)", "", "a", "b") == ["", "a", "b"]
+    assert hosts("HostRegexp(`^b+$`)", "", "a", "b") == ["b"]
 
 
 @pytest.mark.behaviour("DP-33")

@@ -48,6 +48,9 @@ def test_host_templates_are_anchored_and_ignore_case() -> None:
     assert hosts("HostRegexp(`{x:[A-Z]+}.b`,`c`)", "a.b", "C", "d") == ["a.b", "C"]
     assert hosts("HostRegexp(`{x:a|b}c`)", "ac", "bc", "a") == ["ac", "bc"]
     assert hosts("HostRegexp(`{x:.*}`)", "", "a") == ["", "a"]
+    assert hosts("HostRegexp(`{x:(?-i)A}`)", "A", "a") == ["A"]
+    assert hosts("HostRegexp(`::1`)", "[::1]", "[::1]:80") == ["[::1]:80"]
+    assert hosts("HostRegexp(`[::1]`)", "[::1]", "[::1]:80") == ["[::1]"]
 
 
 def test_path_templates() -> None:
@@ -70,7 +73,8 @@ def test_header_pairs_must_all_hold_and_the_last_of_a_name_counts() -> None:
     v, w, other = ("x-k", "v"), ("X-K", "w"), ("X-L", "w")
     assert matches("Headers(`X-K`,`v`,`x-l`,`w`)", request(headers=[v, other]))
     assert not matches("Headers(`X-K`,`v`,`x-l`,`w`)", request(headers=[v]))
-    assert matches("Headers(`X-K`,`v`,`x-k`,`w`)", request(headers=[w]))
+    assert matches("Headers(`X-K`,`v`,`X-K`,`w`)", request(headers=[w]))
+    assert not matches("Headers(`X-K`,`v`,`x-k`,`w`)", request(headers=[w]))
     assert matches("HeadersRegexp(`X-K`,`^v`)", request(headers=[w, v]))
     assert not matches("HeadersRegexp(`X-K`,`^v`)", request())
 

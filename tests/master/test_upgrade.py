@@ -1,0 +1,104 @@
+"""What one master hands to the next."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from config.control_page import ControlPage, Head
+from config.generation import Meta, SectionKey, digest_of, encode_section, write_generation
+from config.static import EntryPoint
+from master import upgrade
+from master.generations import Generations
+from master.sockets import Sockets
+from master.upgrade import VARIABLE, Heritage
+
+
+@pytest.fixture
+def page() -> Iterator[ControlPage]:
+    made = ControlPage.create()
+    yield made
+    made.close()
+
+
+def generation(number: int) -> int:
+    body = encode_section(Meta(number=number, created_unix_seconds=time.time()))
+    return write_generation(number, [(SectionKey("meta", 0), body, digest_of(body))])
+
+
+def duplicated(heritage: Heritage) -> Heritage:
+    """As an exec hands it over: the same numbers, but nobody else owns them."""
+    return Heritage(
+        sockets={
+            name: upgrade.BindingShape(shape.address, [os.dup(n) for n in shape.descriptors], shape.is_shared)
+            for name, shape in heritage.sockets.items()
+        },
+        generation_descriptor=os.dup(heritage.generation_descriptor),
+        is_complete=heritage.is_complete,
+    )
+
+
+def test_sockets_and_generation_are_taken_over(page: ControlPage) -> None:
+    sockets, generations = Sockets(2), Generations(page)
+    entry_points = {"web": EntryPoint(address="127.0.0.1:0"), "api": EntryPoint(address="127.0.0.1:0")}
+    sockets.update(entry_points)
+    generations.adopt(generation(7), 7, is_complete=True)
+    heritage = duplicated(upgrade.heritage_of(sockets, generations, page))
+    for descriptor in heritage.descriptors():
+        os.set_inheritable(descriptor, True)
+    environ = {VARIABLE: upgrade.encode(heritage), "HOME": "/"}
+
+    taken = upgrade.take_heritage(environ)
+    assert taken == heritage
+    assert environ == {"HOME": "/"}
+    assert not any(os.get_inheritable(descriptor) for descriptor in taken.descriptors())
+
+    heir, heir_page = Sockets(3), ControlPage.create()
+    heir_generations = Generations(heir_page)
+    moved = {"web": entry_points["web"], "api": EntryPoint(address="127.0.0.1:1")}
+    upgrade.adopt_sockets(taken, heir, moved)
+    assert list(heir.bindings) == ["web"], "an address that changed is not taken over"
+    assert heir.bindings["web"].bound_address == sockets.bindings["web"].bound_address
+    heir.update({"web": entry_points["web"]})
+    assert len({heir.listeners(lane)["web"].getsockname() for lane in range(3)}) == 1
+    assert upgrade.adopt_generation(taken, heir_generations)
+    assert (heir_page[Head.GENERATION], heir_page[Head.FIRST_COMPLETE]) == (7, 7)
+    heir.close()
+    sockets.close()
+    os.close(generations.descriptor)
+    os.close(heir_generations.descriptor)
+    heir_page.close()
+
+
+def test_nothing_to_take_over() -> None:
+    assert upgrade.take_heritage({}) == Heritage()
+    assert Heritage().descriptors() == []
+
+
+def test_a_variable_that_cannot_be_read_counts_as_none() -> None:
+    environ = {VARIABLE: "{"}
+    assert upgrade.take_heritage(environ) == Heritage()
+    assert environ == {}
+
+
+def test_a_generation_of_another_layout_is_left_aside(page: ControlPage) -> None:
+    generations = Generations(page)
+    descriptor = os.memfd_create("other")
+    assert not upgrade.adopt_generation(Heritage(generation_descriptor=descriptor), generations)
+    assert not upgrade.adopt_generation(Heritage(), generations)
+    assert generations.descriptor == -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_a_shared_socket_stays_shared(page: ControlPage) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    shape = upgrade.BindingShape("127.0.0.1:80", [listener.detach()], is_shared=True)
+    heir = Sockets(2)
+    upgrade.adopt_sockets(Heritage(sockets={"web": shape}), heir, {"web": EntryPoint(address=":81")})
+    assert heir.listeners(0)["web"] is heir.listeners(1)["web"]
+    heir.close()

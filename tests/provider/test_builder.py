@@ -1,0 +1,200 @@
+"""Step by step equals from scratch, and a change costs what it touches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.names import http_router_name
+from provider.options import TranslationOptions
+from provider.resources.decode import from_plain
+from provider.resources.kinds import INGRESS_ROUTE, KINDS, NODE, SERVICE, ObjectKey
+from provider.sections import Sections
+from provider.store import CLUSTER, SOURCES, Store
+from provider.translate.builder import Builder, Contested, build
+from tests.provider.support import Json, endpoints, route, rule, service
+
+NAMESPACES = st.sampled_from(["a", "b", "a-b"])
+NAMES = st.sampled_from(["x", "y", "b-x"])
+HOSTS = st.sampled_from(["Host(`a`)", "Host(`b`)", "", "Path(`/`)"])
+OPTIONS = st.builds(
+    TranslationOptions,
+    allow_empty_services=st.booleans(),
+    allow_cross_namespace=st.booleans(),
+    allow_external_name_services=st.booleans(),
+    native_lb_by_default=st.booleans(),
+    ingress_class=st.sampled_from(["", "own"]),
+    namespaces=st.sampled_from([frozenset(), frozenset({"a"})]),
+    cross_provider_namespaces=st.sampled_from([None, frozenset(), frozenset({"a"})]),
+)
+REFERENCES = st.fixed_dictionaries(
+    {
+        "name": NAMES | st.sampled_from(["api@internal", "x@kubernetescrd"]),
+        "port": st.sampled_from([80, "web", 0]),
+    },
+    optional={
+        "namespace": NAMESPACES,
+        "kind": st.sampled_from(["Service", "TraefikService"]),
+        "scheme": st.sampled_from(["h2c", "grpc"]),
+        "nodePortLB": st.just(True),
+        "nativeLB": st.booleans(),
+        "weight": st.integers(0, 2),
+    },
+)
+ROUTES = st.fixed_dictionaries(
+    {"match": HOSTS, "services": st.lists(REFERENCES, max_size=2)},
+    optional={"middlewares": st.just([{"name": "m", "namespace": "b"}]), "priority": st.integers(0, 3)},
+)
+SPECS = st.fixed_dictionaries(
+    {"routes": st.lists(ROUTES, max_size=2)},
+    optional={
+        "parentRefs": st.lists(st.fixed_dictionaries({"name": NAMES}), max_size=2),
+        "ingressClassName": st.sampled_from(["own", "other"]),
+        "tls": st.just({"options": {"name": "o", "namespace": "a"}}),
+    },
+)
+SERVICES = st.fixed_dictionaries(
+    {
+        "ports": st.just([{"name": "web", "port": 80, "nodePort": 30080}]),
+        "type": st.sampled_from(["ClusterIP", "NodePort", "ExternalName"]),
+        "clusterIP": st.sampled_from(["10.0.0.1", "None"]),
+        "externalName": st.just("example.org"),
+    }
+)
+ADDRESSES = st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), max_size=2)
+
+
+@st.composite
+def objects(draw: st.DrawFn) -> tuple[str, Json]:
+    """(kind, plain object)"""
+    kind = draw(st.sampled_from(["IngressRoute", "IngressRoute", "Service", "EndpointSlice", "Node"]))
+    namespace, name = draw(NAMESPACES), draw(NAMES)
+    if kind == INGRESS_ROUTE.name:
+        return kind, route(name, namespace=namespace, **draw(SPECS))
+    if kind == SERVICE.name:
+        return kind, service(name, namespace=namespace, **draw(SERVICES))
+    if kind == NODE.name:
+        address = draw(st.sampled_from(["192.0.2.1", "192.0.2.2"]))
+        return kind, {
+            "metadata": {"name": name},
+            "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+        }
+    made = endpoints(name, *draw(ADDRESSES), namespace=namespace, of=draw(NAMES))
+    made["ports"][0]["name"] = draw(st.sampled_from(["web", ""]))
+    return kind, made
+
+
+STEPS = st.tuples(st.sampled_from(["put", "put", "put", "remove", "replace"]), st.sampled_from(SOURCES), objects())
+
+
+def perform(store: Store, step: str, source: str, kind_name: str, plain: Json) -> None:
+    kind = KINDS[kind_name]
+    resource = from_plain(kind, plain)
+    key = ObjectKey(kind_name, resource.metadata.namespace, resource.metadata.name)
+    if step == "put":
+        store.insert(kind, resource, source)
+    elif step == "remove":
+        store.remove(key, source)
+    else:
+        store.replace(kind, key.namespace, [resource], source)
+
+
+@given(OPTIONS, st.lists(st.lists(STEPS, min_size=1, max_size=3), max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_step_by_step_equals_from_scratch(options: TranslationOptions, batches: list[list[Any]]) -> None:
+    store, builder, sections = Store(), Builder(options), Sections()
+    for batch in batches:
+        for step, source, (kind, plain) in batch:
+            perform(store, step, source, kind, plain)
+        sections.update(builder, builder.update(store, store.take_changed()))
+        sections.update_findings(builder.result(store).findings)
+        whole = build(store, options)
+        assert builder.result(store) == whole
+        assert sections.encoded == _encoded(store, options)
+
+
+def _encoded(store: Store, options: TranslationOptions) -> dict[Any, Any]:
+    builder, sections = Builder(options), Sections()
+    sections.update(builder, builder.build_all(store))
+    sections.update_findings(builder.result(store).findings)
+    return sections.encoded
+
+
+def filled(count: int = 20) -> tuple[Store, Builder]:
+    store, builder = Store(), Builder(TranslationOptions())
+    for number in range(count):
+        put(store, service(f"s{number}"))
+        put(store, endpoints(f"s{number}", "10.0.0.1"))
+        put(store, route(f"r{number}", rule(f"Host(`h{number}`)", {"name": f"s{number}", "port": 80})))
+    builder.update(store, store.take_changed())
+    return store, builder
+
+
+def put(store: Store, plain: Json) -> bool:
+    kind = KINDS[plain["kind"]]
+    return store.insert(kind, from_plain(kind, plain), CLUSTER)
+
+
+def name_of(number: int, rule_text: str = "") -> str:
+    return http_router_name("default", f"r{number}", rule_text or f"Host(`h{number}`)")
+
+
+def test_a_scaled_deployment_touches_one_service() -> None:
+    store, builder = filled()
+    put(store, endpoints("s7", "10.0.0.1", "10.0.0.2"))
+    changes = builder.update(store, store.take_changed())
+    assert changes.routers == set()
+    assert changes.services == {name_of(7)}
+
+
+@pytest.mark.behaviour("PR-5")
+def test_services_do_not_rename_a_router_its_rule_does() -> None:
+    store, builder = filled()
+    put(store, route("r3", rule("Host(`h3`)", {"name": "s4", "port": 80})))
+    changes = builder.update(store, store.take_changed())
+    assert changes.routers == set()
+    assert changes.services == set()  # s3 and s4 have equal endpoints
+    put(store, route("r3", rule("Host(`new`)", {"name": "s4", "port": 80})))
+    changes = builder.update(store, store.take_changed())
+    assert changes.routers == {name_of(3), name_of(3, "Host(`new`)")}
+
+
+def test_a_service_that_appears_brings_its_routes() -> None:
+    store, builder = Store(), Builder(TranslationOptions())
+    put(store, route("r1", rule("Host(`h1`)", {"name": "late", "port": 80})))
+    builder.update(store, store.take_changed())
+    assert len(builder.routers) == 0
+    assert [one.reason for one in builder.result(store).findings] == ["ServiceNotFound"]
+    put(store, service("late"))
+    put(store, endpoints("late-x", "10.0.0.1", of="late"))
+    changes = builder.update(store, store.take_changed())
+    assert changes.routers == {name_of(1)}
+    assert builder.result(store).findings == []
+
+
+def test_nodes_are_wanted_only_by_routes_that_ask() -> None:
+    store, builder = filled(1)
+    assert not builder.wants_nodes
+    put(store, service("np", type="NodePort"))
+    put(store, route("np", rule("Host(`n`)", {"name": "np", "port": 80, "nodePortLB": True})))
+    builder.update(store, store.take_changed())
+    assert builder.wants_nodes
+    store.remove(ObjectKey("IngressRoute", "default", "np"))
+    builder.update(store, store.take_changed())
+    assert not builder.wants_nodes
+
+
+def test_contested_names_go_to_the_greatest_owner() -> None:
+    names: Contested[str] = Contested()
+    first, second = (0, "a", "x"), (0, "b", "x")
+    assert names.replace(second, {}, {"n": "two"}) == {"n"}
+    assert names.replace(first, {}, {"n": "one"}) == {"n"}
+    assert names["n"] == "two"
+    names.replace(second, {"n": "two"}, {})
+    assert names["n"] == "one"
+    names.replace(first, {"n": "one"}, {})
+    assert len(names) == 0
+    assert "n" not in names

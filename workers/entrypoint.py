@@ -1,0 +1,195 @@
+"""An entry point in one worker: takes connections from its listening socket and ends them.
+
+The socket belongs to the master, which keeps it open for the worker's successor; here it is only read. A few
+connections are taken each time it stirs, so that workers share a burst.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from typing import Any, Final
+
+from gevent import get_hub
+from greenlet import greenlet
+
+from config.control_page import Cell, Slot
+from config.static import EntryPoint
+from workers.dates import DateLine
+from workers.exchange import Request
+from workers.headers import Client, ForwardedPolicy
+from workers.http1.server import ConnectionOptions, ServerConnection, Table
+from workers.http1.target import TargetPolicy
+from workers.stream import Stream
+from workers.timers import TimerWheel, current_wheel
+
+ACCEPTS_PER_WAKE: Final = 16
+PAUSE_SECONDS: Final = 0.25
+"""Rest after the process ran out of descriptors."""
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_KEEP_ALIVE_PROBE_SECONDS: Final = 180
+_READ: Final = 1
+
+
+class EntryPointServer:
+    """Accepts and serves. All methods from greenlets of the worker's hub; `table` is read once a request."""
+
+    def __init__(
+        self,
+        name: str,
+        options: EntryPoint,
+        listener: socket.socket,
+        slot: Slot,
+        log: logging.Logger,
+        wheel: TimerWheel | None = None,
+    ) -> None:
+        self.name = name
+        self.table: Table | None = None
+        self.draining = False
+        self.active = 0
+        """Requests and tunnels under way."""
+        self.served = 0
+        self.wheel = wheel or current_wheel()
+        self.date = DateLine()
+        self._listener = listener
+        self._slot = slot
+        self._log = log
+        self._policy = ForwardedPolicy(options)
+        self._options = _connection_options(options)
+        self._connections: set[ServerConnection] = set()
+        self._published = (0, 0, 0)
+        self._hub: Any = get_hub()
+        self._watcher: Any = None
+        self._resume: Any = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        listener = self._listener
+        listener.setblocking(False)
+        # What a listening socket is set to, its connections inherit.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_PROBE_SECONDS)
+        self.wheel.every_tick(self._on_tick)
+        self._watcher = self._hub.loop.io(listener.fileno(), _READ)
+        self._watcher.start(self._accept_some)
+
+    def _accept_some(self) -> None:
+        for _ in range(ACCEPTS_PER_WAKE):
+            if not self._accept_one():
+                return
+
+    def _accept_one(self) -> bool:
+        """Take one connection; False if there is none, or none can be taken now."""
+        try:
+            descriptor, address = self._listener._accept()  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._pause(error)
+                return False
+            return True  # a connection that was gone before it was taken
+        connection = socket.socket(self._listener.family, self._listener.type, 0, descriptor)
+        connection.setblocking(False)
+        greenlet(self._serve, self._hub).switch(connection, address)
+        return True
+
+    def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        client = Client(_peer_ip(address), address[1], False, self.name, self._policy)
+        served = ServerConnection(Stream(connection, self.wheel), client, self._options, self)
+        self._connections.add(served)
+        try:
+            served.run()
+        except Exception:
+            self._log.exception("entry point %s: connection from %s", self.name, client.ip)
+        finally:
+            self._connections.discard(served)
+            if not self._connections:
+                self._publish()
+
+    def _pause(self, error: OSError) -> None:
+        self._log.error("entry point %s: cannot accept: %s", self.name, error.strerror)
+        self._watcher.stop()
+        self._resume = self._hub.loop.timer(PAUSE_SECONDS)
+        self._resume.start(self._watcher.start, self._accept_some)
+
+    def stop_accepting(self) -> None:
+        """Take what waits in the queue already, then no more. The socket stays open, it is its owner's."""
+        self._drain()
+        if self._watcher is None:
+            return
+        if self._resume is not None:
+            self._resume.stop()
+            self._resume.close()
+            self._resume = None
+        self._watcher.stop()
+        self._watcher.close()
+        self._watcher = None
+        while self._accept_one():
+            pass
+
+    def close_idle(self) -> None:
+        """End connections that wait for a request; the others end with the response under way."""
+        self._drain()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+
+    def abort(self) -> None:
+        """Cut every connection."""
+        self._drain()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def _drain(self) -> None:
+        """From now on every response is its connection's last."""
+        self.draining = True
+        for connection in self._connections:
+            connection.may_end = True
+
+    def report_crash(self, request: Request) -> None:
+        """Log the exception that is being handled."""
+        self._log.exception("entry point %s: %s %s failed", self.name, request.method, request.raw_target)
+
+    def _on_tick(self) -> None:
+        self.date.refresh()
+        self._publish()
+
+    def _publish(self) -> None:
+        """Add to the worker's counters what changed here; other entry points of the worker do the same."""
+        now = len(self._connections), self.active, self.served
+        before, self._published = self._published, now
+        if now != before:
+            slot = self._slot
+            for cell, new, old in zip(_CELLS, now, before, strict=True):
+                slot[cell] += new - old
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    def __repr__(self) -> str:
+        return f"<EntryPointServer {self.name}, {len(self._connections)} connections, {self.active} active>"
+
+
+_CELLS: Final = (Cell.OPEN_CONNECTIONS, Cell.ACTIVE_REQUESTS, Cell.REQUESTS_TOTAL)
+
+
+def _peer_ip(address: tuple[Any, ...]) -> str:
+    """Text of the peer's address; an IPv4 peer of an IPv6 socket in its IPv4 form."""
+    ip: str = address[0]
+    return ip.removeprefix("::ffff:") if ip.startswith("::ffff:") and "." in ip else ip
+
+
+def _connection_options(options: EntryPoint) -> ConnectionOptions:
+    timeouts, http = options.transport.responding_timeouts, options.http
+    return ConnectionOptions(
+        read_timeout_seconds=timeouts.read_timeout_seconds,
+        write_timeout_seconds=timeouts.write_timeout_seconds,
+        idle_timeout_seconds=timeouts.idle_timeout_seconds,
+        keep_alive_max_requests=options.transport.keep_alive_max_requests,
+        keep_alive_max_time_seconds=options.transport.keep_alive_max_time_seconds,
+        max_header_bytes=http.max_header_bytes,
+        target_policy=TargetPolicy(http.sanitize_path, http.encode_query_semicolons),
+    )
