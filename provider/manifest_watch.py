@@ -8,6 +8,7 @@ happened. A folder that does not exist yet is looked for until it does.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -55,11 +56,12 @@ class ManifestWatcher:
                 self._stopping.wait(_RETRY_SECONDS)
 
     def _follow(self) -> None:
-        """Raises OSError if the folder cannot be watched."""
+        """Until the folder is another one than at the start. Raises OSError if it cannot be watched."""
         path = str(self._folder.directory)
+        identity = _identity(path)
         with RustNotify([path], False, False, 300, True, True) as notify:
             quiet_looks = -1
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and identity == _identity(path):
                 # first, so that a change between the last look and the start of the watch is not missed
                 quiet_looks = 0 if self._scan() else quiet_looks + 1
                 wait = _RESCANS_MILLISECONDS[min(quiet_looks, len(_RESCANS_MILLISECONDS) - 1)]
@@ -71,3 +73,9 @@ class ManifestWatcher:
         if read is not None:
             self._deliver(read)
         return read is not None
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Raises OSError if there is no such folder."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino

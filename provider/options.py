@@ -43,9 +43,10 @@ class TranslationOptions:
     native_lb_by_default: bool = False
     disable_cluster_scope_resources: bool = False
     cross_provider_namespaces: frozenset[str] | None = None
+    default_rule_syntax: str = "v3"
 
     @classmethod
-    def of(cls, settings: ProviderSettings) -> Self:
+    def of(cls, settings: ProviderSettings, default_rule_syntax: str = "v3") -> Self:
         across = settings.cross_provider_namespaces
         return cls(
             namespaces=frozenset(settings.namespaces),
@@ -56,6 +57,7 @@ class TranslationOptions:
             native_lb_by_default=settings.native_lb_by_default,
             disable_cluster_scope_resources=settings.disable_cluster_scope_resources,
             cross_provider_namespaces=None if across is None else frozenset(across),
+            default_rule_syntax=default_rule_syntax,
         )
 
     def watches(self, namespace: str) -> bool:

@@ -68,7 +68,7 @@ class Provider:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._channel = channel
         self._page = page
-        self._sources = Sources(static.providers, environ, version, self._queue.put)
+        self._sources = Sources(static, environ, version, self._queue.put)
         self._store = Store()
         self._builder = Builder(self._sources.options)
         self._sections = Sections()

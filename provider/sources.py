@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from config.static import StaticConfiguration
 from config.static_providers import KubernetesCRD, Providers
 from provider.feeds import Feeds
 from provider.kube.api import Api
@@ -29,15 +30,18 @@ Deliver = Callable[[Any], None]
 class Sources:
     """Starts and stops the threads that deliver. `feeds` knows the state of each watched collection."""
 
-    def __init__(self, providers: Providers, environ: Mapping[str, str], version: str, deliver: Deliver) -> None:
+    def __init__(
+        self, static: StaticConfiguration, environ: Mapping[str, str], version: str, deliver: Deliver
+    ) -> None:
         """Raises SelectorError or ConnectionSettings."""
+        providers = static.providers
         self._settings = providers.kubernetes_crd or KubernetesCRD()
         self._deliver = deliver
         self._informers: list[Informer] = []
         self._watcher: ManifestWatcher | None = None
         self._api: Api | None = None
         self.feeds = Feeds()
-        self.options = TranslationOptions.of(self._settings)
+        self.options = TranslationOptions.of(self._settings, static.core.default_rule_syntax)
         self.names: list[str] = []
         selector = parse_selector(self._settings.label_selector)
         if providers.kubernetes_crd is not None and not _is_only_manifests(providers, environ):

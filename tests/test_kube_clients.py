@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,29 @@ def test_kubectl_delete_waits_for_the_end(server: KubeServer, kubectl: Kubectl) 
     assert [one["metadata"]["name"] for one in server.objects("Namespace")] == ["default", "kube-system"]
 
 
+def test_kubectl_create_sends_protobuf(server: KubeServer, kubectl: Kubectl) -> None:
+    kubectl.run("create", "namespace", "web")
+    kubectl.run("create", "configmap", "settings", "--from-literal", "a=b")
+    kubectl.run("create", "secret", "generic", "login", "--from-literal", "user=name")
+    kubectl.run("create", "service", "nodeport", "whoami", "--tcp=80:http")
+    kubectl.run("create", "ingress", "whoami", "--rule=a.test/*=whoami:80,tls=login", "--class=traefik")
+    assert server.get("ConfigMap", "web", "settings")["data"] == {"a": "b"}
+    assert server.get("Secret", "web", "login")["data"] == {"user": "bmFtZQ=="}
+    service = server.get("Service", "web", "whoami")["spec"]
+    assert (service["type"], service["selector"]) == ("NodePort", {"app": "whoami"})
+    port = service["ports"][0]
+    assert (port["name"], port["port"], port["targetPort"], port["protocol"]) == ("80-http", 80, "http", "TCP")
+    backend = {"service": {"name": "whoami", "port": {"number": 80}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    ingress = server.get("Ingress", "web", "whoami")
+    assert ingress["metadata"]["generation"] == 1
+    assert ingress["spec"] == {
+        "ingressClassName": "traefik",
+        "rules": [{"host": "a.test", "http": {"paths": [path]}}],
+        "tls": [{"hosts": ["a.test"], "secretName": "login"}],
+    }
+
+
 def test_kubectl_sees_refusals(server: KubeServer, kubectl: Kubectl) -> None:
     server.forbid("services", "list")
     assert "(Forbidden)" in kubectl.run("get", "services", code=1)
@@ -238,13 +261,16 @@ def test_kubectl_sees_refusals(server: KubeServer, kubectl: Kubectl) -> None:
 class Traefik:
     """A running Traefik that takes its configuration from one server."""
 
-    def __init__(self, server: KubeServer, folder: Path, web_port: int, api_port: int) -> None:
+    def __init__(
+        self, server: KubeServer, folder: Path, ports: Sequence[int], provider: str, options: Sequence[str] = ()
+    ) -> None:
+        web_port, api_port = ports
         self._api_port = api_port
         self._server = server
         self._log = (folder / "traefik.log").open("w+", encoding="utf-8")
         environment = {"HOME": str(folder), "PATH": os.defpath}
-        options = [
-            f"--providers.kubernetescrd.endpoint={server.url}",
+        arguments = [
+            f"--providers.{provider}.endpoint={server.url}",
             "--providers.providersthrottleduration=0",
             f"--entrypoints.web.address=127.0.0.1:{web_port}",
             f"--entrypoints.traefik.address=127.0.0.1:{api_port}",
@@ -252,9 +278,10 @@ class Traefik:
             "--log.level=DEBUG",
             "--global.checknewversion=false",
             "--global.sendanonymoususage=false",
+            *options,
         ]
         self._process = subprocess.Popen(
-            [program("traefik"), *options], stdout=self._log, stderr=self._log, env=environment
+            [program("traefik"), *arguments], stdout=self._log, stderr=self._log, env=environment
         )
 
     def __enter__(self) -> Traefik:
@@ -311,7 +338,7 @@ class Traefik:
 def start_traefik(
     server: KubeServer, tmp_path: Path, free_ports: Callable[[int], list[int]]
 ) -> Callable[[], Traefik]:
-    return lambda: Traefik(server, tmp_path, *free_ports(2))
+    return lambda: Traefik(server, tmp_path, free_ports(2), "kubernetescrd")
 
 
 def show(server: KubeServer, host: str) -> None:
@@ -395,3 +422,27 @@ def wait_for_request(server: KubeServer, plural: str) -> None:
         return any(request.path.endswith(f"/{plural}") for request in server.requests)
 
     server.wait_until(asked, DEADLINE, f"no request for {plural}")
+
+
+def test_traefik_writes_the_status_of_an_ingress(
+    server: KubeServer, tmp_path: Path, free_ports: Callable[[int], list[int]]
+) -> None:
+    backend = {"service": {"name": "whoami", "port": {"name": "http"}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    server.apply(SERVICE)
+    server.set_endpoints("web", "whoami", ["10.0.0.1"], port_name="http")
+    before = server.apply(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "whoami", "namespace": "web", "annotations": {"a": "b"}},
+            "spec": {"rules": [{"host": "a.test", "http": {"paths": [path]}}]},
+        }
+    )[0]
+    options = ["--providers.kubernetesingress.ingressendpoint.ip=192.0.2.1"]
+    wanted = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    with Traefik(server, tmp_path, free_ports(2), "kubernetesingress", options):
+        server.wait_until(lambda: server.get("Ingress", "web", "whoami")["status"] == wanted, DEADLINE)
+    after = server.get("Ingress", "web", "whoami")
+    assert after["spec"] == before["spec"]
+    assert after["metadata"] == {**before["metadata"], "resourceVersion": after["metadata"]["resourceVersion"]}

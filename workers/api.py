@@ -141,6 +141,8 @@ def _describe_balancer(balancer: LoadBalancer, state: ServiceState) -> dict[str,
     members: dict[str, Any] = msgspec.to_builtins(balancer)
     if state.servers:
         members["servers"] = msgspec.to_builtins(state.servers)
+    if state.built and balancer.servers_transport:
+        members["serversTransport"] = resolve_reference(balancer.servers_transport, state.name)
     return members
 
 

@@ -19,6 +19,7 @@ from workers.api import APIHandler
 from workers.entrypoint import EntryPointServer
 from workers.exchange import Exchange
 from workers.internal import InternalServices, internal_routers
+from workers.models import models_of
 from workers.reload import Reloader
 from workers.runtime import Changes, Environment, Runtime
 from workers.services import DEFAULT_TRANSPORT
@@ -60,6 +61,7 @@ class DataPlane:
             default_rule_syntax=static.core.default_rule_syntax,
             internal=self._internal,
             transports={DEFAULT_TRANSPORT: self._default_transport()},
+            models=models_of(static),
         )
         changes = Changes(routers=dict(internal_routers(static)))
         return Runtime(environment).updated(0, changes, lambda: None)

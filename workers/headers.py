@@ -31,8 +31,10 @@ PRAGMA: Final = 512
 DATE: Final = 1024
 TRAILER: Final = 2048
 TE: Final = 4096
+NAMELESS: Final = 8192  # a folded line, as the C parser hands it out
 
 _KINDS: Final[dict[bytes, int]] = {
+    b"": NAMELESS,
     b"host": HOST,
     b"content-length": CONTENT_LENGTH,
     b"transfer-encoding": TRANSFER_ENCODING,

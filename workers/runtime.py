@@ -15,6 +15,7 @@ from config.http import Router, Server, Service
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.rules import RuleError
 from workers.exchange import Handler
+from workers.models import Model, per_entry_point
 from workers.proxy import ServiceHandler
 from workers.routing.table import Route, RoutingTable, compile_route
 from workers.services import BuildError, ServiceBuilder, ServiceState, server_balancer
@@ -33,7 +34,10 @@ class Changes(msgspec.Struct):
 
 
 class RouterState:
-    """One router: its configuration, where it is attached, and why it is not if it is not."""
+    """One router: its configuration, where it is attached, and why it is not if it is not.
+
+    `source` is the name it was configured under; copies for entry points with a model have names of their own.
+    """
 
     __slots__ = (
         "config",
@@ -43,11 +47,13 @@ class RouterState:
         "priority",
         "qualified_middlewares",
         "route",
+        "source",
         "using",
     )
 
-    def __init__(self, name: str, config: Router) -> None:
+    def __init__(self, name: str, config: Router, source: str) -> None:
         self.name = name
+        self.source = source
         self.config = config
         self.using: list[str] = []
         self.errors: list[str] = []
@@ -84,6 +90,7 @@ class Environment(msgspec.Struct, frozen=True):
     default_rule_syntax: str
     internal: Callable[[str], Handler | str]
     transports: Mapping[str, Transport]
+    models: Mapping[str, Model]
 
 
 Pause = Callable[[], None]
@@ -91,13 +98,17 @@ Pause = Callable[[], None]
 
 
 class Runtime:
-    """Routers, services and a routing table for each entry point."""
+    """Routers, services and a routing table for each entry point.
 
-    __slots__ = ("endpoints", "environment", "number", "routers", "services", "tables")
+    `configured` holds the routers as they came, `routers` what became of them.
+    """
+
+    __slots__ = ("configured", "endpoints", "environment", "number", "routers", "services", "tables")
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.number = 0
+        self.configured: dict[str, Router] = {}
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
         self.endpoints: dict[str, list[Server]] = {}
@@ -107,15 +118,16 @@ class Runtime:
         """The next runtime; of this one only the servers behind surviving load balancers are touched."""
         new = Runtime(self.environment)
         new.number = number
+        new.configured = self.configured.copy()
         new.routers = self.routers.copy()
         new.services = self.services.copy()
         new.endpoints = self.endpoints.copy()
         rebuilt = new._update_services(changes)
         names = set(changes.routers)
         if rebuilt:
-            names.update(state.name for state in self.routers.values() if state.service in rebuilt)
-        new._update_routers(names, changes, pause)
-        new.tables = _updated_tables(self, new, names)
+            names.update(state.source for state in self.routers.values() if state.service in rebuilt)
+        touched = new._update_routers(names, changes, pause)
+        new.tables = _updated_tables(self, new, touched)
         return new
 
     def _update_services(self, changes: Changes) -> set[str]:
@@ -169,20 +181,43 @@ class Runtime:
                     self.services[parent] = ServiceState(parent, old.config, old.servers)
         return result
 
-    def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause) -> None:
-        builder = ServiceBuilder(self.services, self.environment.internal, self.environment.transports)
+    def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause) -> set[str]:
+        """Compile the named routers again; return the names of all states that went, came or changed."""
+        environment, touched = self.environment, set()
+        builder = ServiceBuilder(self.services, environment.internal, environment.transports)
         for name in sorted(names):
-            config = changes.routers[name] if name in changes.routers else self.routers[name].config
-            if config is None:
-                self.routers.pop(name, None)
-            else:
-                self.routers[name] = build_router(name, config, self.environment, builder)
+            old = self.configured.pop(name, None)
+            config = changes.routers.get(name, old)
+            for own_name, _, _ in self._attached(name, old):
+                self.routers.pop(own_name, None)
+                touched.add(own_name)
+            for own_name, router, model in self._attached(name, config):
+                self.routers[own_name] = build_router(own_name, router, name, model, environment, builder)
+                touched.add(own_name)
+            if config is not None:
+                self.configured[name] = config
             pause()
+        return touched
+
+    def _attached(self, name: str, config: Router | None) -> Iterable[tuple[str, Router, Model | None]]:
+        if config is None:
+            return ()
+        if config.parent_refs:
+            return ((name, config, None),)
+        environment = self.environment
+        return per_entry_point(name, config, environment.default_entry_points, environment.models)
 
 
-def build_router(name: str, config: Router, environment: Environment, builder: ServiceBuilder) -> RouterState:
+def build_router(
+    name: str,
+    config: Router,
+    source: str,
+    model: Model | None,
+    environment: Environment,
+    builder: ServiceBuilder,
+) -> RouterState:
     """Compile one router; whatever is wrong ends in its errors, never in an exception."""
-    state = RouterState(name, config)
+    state = RouterState(name, config, source)
     if config.parent_refs:
         state.fail("multi-layer routing (parentRefs) is not served by this version of Pointsman")
         return state
@@ -193,7 +228,7 @@ def build_router(name: str, config: Router, environment: Environment, builder: S
     if state.priority == 0:
         state.priority = len(config.rule.encode())
     try:
-        state.route = _compile(state, environment, builder)
+        state.route = _compile(state, model, environment, builder)
     except BuildError as error:
         state.fail(str(error))
     return state
@@ -208,7 +243,7 @@ def _attach(state: RouterState, environment: Environment) -> None:
     state.using.sort()
 
 
-def _compile(state: RouterState, environment: Environment, builder: ServiceBuilder) -> Route:
+def _compile(state: RouterState, model: Model | None, environment: Environment, builder: ServiceBuilder) -> Route:
     name, config = state.name, state.config
     is_internal = provider_of(name) == PROVIDER_INTERNAL
     if state.priority > LARGEST_USER_PRIORITY and not is_internal:
@@ -220,6 +255,8 @@ def _compile(state: RouterState, environment: Environment, builder: ServiceBuild
         raise BuildError("router must have either a service or child routers")
     state.qualified_middlewares = True
     handler = builder.handler(state.service)
+    if model is not None:
+        handler = model(handler)
     if config.middlewares:
         missing = resolve_reference(config.middlewares[-1], name)
         raise BuildError(f'middleware "{missing}" does not exist')

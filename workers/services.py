@@ -76,7 +76,7 @@ class ServiceBuilder:
         if not state.built:
             self._build(state, (*above, name))
         if state.handler is None:
-            raise BuildError(state.errors[0])
+            raise BuildError(state.errors[-1])
         return state.handler
 
     def _internal_handler(self, name: str) -> Handler:
@@ -128,16 +128,17 @@ class ServiceBuilder:
         return ServiceHandler(
             state.name,
             server_balancer(state.servers),
-            self._transport(state.name, config.servers_transport),
+            self._transport(state, config.servers_transport),
             pass_host_header=config.pass_host_header,
             flush_interval_seconds=_flush_interval(config),
         )
 
-    def _transport(self, service: str, reference: str) -> Transport:
-        name = resolve_reference(reference, service) if reference else DEFAULT_TRANSPORT
+    def _transport(self, state: ServiceState, reference: str) -> Transport:
+        name = resolve_reference(reference, state.name) if reference else DEFAULT_TRANSPORT
         transport = self._transports.get(name)
         if transport is None:
-            raise BuildError(f"servers transport not found {name}")
+            first = f"for server URL {state.servers[0].url}: getting RoundTripper: " if state.servers else ""
+            raise BuildError(f"error building proxy {first}servers transport not found {name}")
         return transport
 
     def _weighted(self, name: str, config: Weighted, above: tuple[str, ...]) -> Handler:

@@ -175,8 +175,9 @@ class GeventWorker(Worker):
             watcher.start(handler)
             self._watchers.append(watcher)
         # a hung hub cannot run a handler: the master's ABRT prints where it hangs and ends the process
+        faulthandler.disable()  # else enabling does nothing where the interpreter came with it enabled
         signal.signal(signal.SIGABRT, signal.SIG_DFL)
-        faulthandler.enable()
+        faulthandler.enable(file=2)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def _drain(self) -> None:

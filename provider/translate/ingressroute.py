@@ -6,9 +6,10 @@ takes the whole object, because a child without its parent would be served unpro
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
-from config import http
+from config import http, rules
 from config.names import http_router_name
 from provider.findings import Rejected
 from provider.resources.kinds import ObjectKey
@@ -99,6 +100,12 @@ class _Translation:
                 field=f"{field}.match",
                 advice="merge the two routes",
             )
+        syntax = route.syntax or self._holder.options.default_rule_syntax
+        wrong = _what_is_wrong(route.match, syntax)
+        if wrong:
+            # the router is emitted all the same, so that it shows up as disabled where operators look
+            invalid = Rejected("InvalidRule", f"the router will be disabled: {wrong}", field=f"{field}.match")
+            self._output.report.rejected(invalid)
         if route.priority > LARGEST_PRIORITY:
             self._output.report.warning(
                 "PriorityTooLarge",
@@ -155,6 +162,16 @@ class _Translation:
                 "ParentNotFound", f"{title} does not exist", field=f"{field}.name", advice="create it first"
             )
         return [http_router_name(namespace, parent.name, route.match) for route in found.spec.routes]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _what_is_wrong(rule: str, syntax: str) -> str:
+    """Why no worker can use the rule, empty if one can. Remembered: endpoints change, rules rarely do."""
+    try:
+        rules.parse(rule, syntax)
+    except rules.RuleError as error:
+        return str(error)
+    return ""
 
 
 def _check_route(route: Route, field: str) -> None:

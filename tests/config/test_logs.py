@@ -22,6 +22,9 @@ from config.logs import (
 )
 from config.static import Log
 
+# from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 
 @pytest.fixture(autouse=True)
 def _root_logger_as_before() -> Iterator[None]:

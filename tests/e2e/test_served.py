@@ -67,8 +67,8 @@ class Served:
             program=REAL,
             **options,
         )
-        tree.port()
-        wait_until(lambda: tree.get("/ready").status == 200, what="every worker serves the manifests")
+        port = tree.port()
+        tree.wait_for(lambda: tree.get("/ready", port).status == 200, "every worker serves the manifests")
         return tree
 
 

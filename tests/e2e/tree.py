@@ -14,13 +14,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import psutil
 
 from tests.waiting import wait_until
+
+T = TypeVar("T")
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 STAND_INS: Final = ("-m", "tests.e2e.stand_ins")
@@ -81,8 +83,12 @@ class Tree:
             matches = [match[0] for match in re.finditer(pattern, self.log())]
             return matches if len(matches) >= count else []
 
+        return self.wait_for(found, f"{count} x {pattern!r} in the log")[-1]
+
+    def wait_for(self, predicate: Callable[[], T], what: str) -> T:
+        """As wait_until; a failure shows the log."""
         try:
-            return wait_until(found, what=f"{count} x {pattern!r} in the log")[-1]
+            return wait_until(predicate, what=what)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
@@ -108,7 +114,7 @@ class Tree:
             answers = [self.get("/", port) for _ in range(4 * workers)]
             return len({a.pid for a in answers if a.generation > 0}) >= workers
 
-        wait_until(all_answer, what=f"{workers} workers answer")
+        self.wait_for(all_answer, f"{workers} workers answer")
         return self.workers()
 
     def get(self, path: str = "/", port: int | None = None, timeout_seconds: float = 15.0) -> Answer:

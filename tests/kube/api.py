@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import documents, errors
+from . import documents, errors, protobuf
 from .discovery import discover
 from .errors import ApiError, Json, PageNotFound
 from .kinds import BUILT_IN_GROUPS, Kind, Registry
@@ -26,7 +26,6 @@ from .store import Entry, Store
 from .watch import Watch
 
 _KEPT_REQUESTS = 20_000
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
@@ -260,9 +259,9 @@ def _dry_run(request: Request) -> bool:
 
 
 def _any_body(request: Request) -> Any:
-    if request.headers.get("content-type", "").startswith(_PROTOBUF):
-        raise errors.unsupported_media_type(_PROTOBUF, ["application/json", "application/yaml"])
     try:
+        if request.headers.get("content-type", "").startswith(protobuf.MEDIA_TYPE):
+            return protobuf.decode(request.body)
         return next(documents.parse(request.body))
     except (ValueError, StopIteration) as error:
         raise errors.bad_request(f"the object provided is unrecognized: {error}") from error

@@ -12,12 +12,11 @@ called from any thread; waiting ones take a deadline in seconds and raise `Timeo
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal
+from typing import Any
 
 from . import documents, errors
 from .api import Api, Rules
@@ -29,11 +28,10 @@ from .kinds import CORE_KINDS, OPTIONAL_KINDS, TRAEFIK_KINDS, Kind, Registry
 from .listener import Listener
 from .messages import LoggedRequest
 from .objects import Objects, Validator
+from .outages import OutageMode, Outages
 from .reads import Reads, ReadSettings
 from .store import Store
 from .watch import Ending, Watch
-
-OutageMode = Literal[401, 403, 429, 500, 503, 504, "hang", "drop", "refuse"]
 
 
 class KubeServer:
@@ -65,12 +63,12 @@ class KubeServer:
         self._registry = Registry(served, (*served, *OPTIONAL_KINDS))
         self._objects = Objects(self._store, self._registry, self.validators)
         self._rules = Rules(token=token)
-        self._outage = False
         self._api = Api(self._store, self._registry, self._objects, Reads(self._store, self.settings), self._rules)
         context = _tls_context(tls_cert, tls_key, client_ca)
         self._scheme = "https" if context is not None else "http"
         self._host = f"[{host}]" if ":" in host else host
         self._listener = Listener(host, port, context, self._api.handle)
+        self._outages = Outages(self._store, self._rules, self._listener)
         for name in ("default", "kube-system"):
             self._objects.ensure_namespace(name)
 
@@ -306,45 +304,16 @@ class KubeServer:
         a number to requests about those. Open watches are cut unless the mode is `hang` or `keep_watches`.
         """
         keep = mode == "hang" if keep_watches is None else keep_watches
-        names = list(kinds)
-        self._begin_outage(mode, retry_after_seconds, frozenset(self._kind(name).plural for name in names))
-        if not keep:
-            for watch in self._watches(None):
-                if not names or watch.collection.kind in map(self._kind, names):
-                    watch.end(Ending.ABRUPT)
+        concerned = [self._kind(name) for name in kinds]
+        self._outages.begin(mode, retry_after_seconds, concerned)
         try:
+            if not keep:
+                for watch in self._watches(None):
+                    if not concerned or watch.collection.kind in concerned:
+                        watch.end(Ending.ABRUPT)
             yield
         finally:
-            self._end_outage(mode)
-
-    def _begin_outage(self, mode: OutageMode, retry_after: int | None, plurals: frozenset[str]) -> None:
-        if self._outage:
-            raise RuntimeError("one outage at a time")
-        self._outage = True
-        match mode:
-            case "hang":
-                self._store.frozen = True
-                self._listener.network.hang = threading.Event()
-            case "drop":
-                self._listener.network.drop = True
-            case "refuse":
-                self._listener.stop(hold_port=True)
-            case _:
-                self._rules.outage_plurals = plurals
-                self._rules.outage = errors.outage(mode, retry_after)
-
-    def _end_outage(self, mode: OutageMode) -> None:
-        self._outage = False
-        self._rules.outage = None
-        network = self._listener.network
-        network.drop = False
-        if network.hang is not None:
-            network.hang.set()
-            network.hang = None
-        self._store.frozen = False
-        self._store.wake_watches()
-        if mode == "refuse":
-            self._listener.start()
+            self._outages.end(mode)
 
     def _kind(self, name: str) -> Kind:
         with self._store.lock:

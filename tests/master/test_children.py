@@ -17,6 +17,9 @@ from master.children import HUNG_AFTER_SECONDS, Provider, provider_environment
 from master.loop import Loop
 from tests.waiting import wait_until
 
+# from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 PAUSED = "import signal; signal.pause()"
 UNTIL_THE_CHANNEL_CLOSES = """
 import os, socket

@@ -15,6 +15,9 @@ import pytest
 from master import privileges
 from master.privileges import Identity, PrivilegesError, identity_of
 
+# from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 NOBODY = 65532
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -11,6 +10,9 @@ from hypothesis import strategies as st
 
 from config.control_page import SLOT_COUNT, ControlPage, Slot
 from master.roster import EARLY_END_SECONDS, LONGEST_PAUSE_SECONDS, Plan, Roster
+
+PAGE = ControlPage.create()
+"""Only for slots with their numbers; nothing is written to it."""
 
 
 @dataclass
@@ -24,9 +26,8 @@ class Member:
 
 
 @pytest.fixture
-def page() -> Iterator[ControlPage]:
-    made = ControlPage.create()
-    yield made
+def page() -> ControlPage:
+    return PAGE
 
 
 def crew(page: ControlPage, *lanes: int, **more: bool | int) -> list[Member]:
@@ -116,11 +117,10 @@ def test_only_the_failure_of_all_first_workers_is_fatal(page: ControlPage) -> No
 def test_no_lane_is_ever_left_without_a_worker_or_a_start(
     rows: list[tuple[int, int, bool, bool]], wanted: int
 ) -> None:
-    page = ControlPage.create()
     roster = Roster()
     roster.epoch = 2
     members = [
-        Member(lane, page.slot(index), epoch, is_ready=ready, is_retiring=retiring)
+        Member(lane, PAGE.slot(index), epoch, is_ready=ready, is_retiring=retiring)
         for index, (lane, epoch, ready, retiring) in enumerate(rows)
     ]
     plan = roster.plan(members, wanted, 0.0)

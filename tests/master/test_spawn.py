@@ -11,6 +11,9 @@ import pytest
 from master.spawn import describe_status, send_signal, spawn, wait_status
 from tests.waiting import wait_until
 
+# from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 
 def run(program: str, *descriptors: int, **environ: str) -> int:
     pid = spawn((sys.executable, "-c", program), environ, descriptors)

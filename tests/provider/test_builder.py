@@ -177,14 +177,15 @@ def test_a_service_that_appears_brings_its_routes() -> None:
 
 def test_nodes_are_wanted_only_by_routes_that_ask() -> None:
     store, builder = filled(1)
-    assert not builder.wants_nodes
+    wanted = [builder.wants_nodes]
     put(store, service("np", type="NodePort"))
     put(store, route("np", rule("Host(`n`)", {"name": "np", "port": 80, "nodePortLB": True})))
     builder.update(store, store.take_changed())
-    assert builder.wants_nodes
+    wanted.append(builder.wants_nodes)
     store.remove(ObjectKey("IngressRoute", "default", "np"))
     builder.update(store, store.take_changed())
-    assert not builder.wants_nodes
+    wanted.append(builder.wants_nodes)
+    assert wanted == [False, True, False]
 
 
 def test_contested_names_go_to_the_greatest_owner() -> None:

@@ -54,6 +54,19 @@ def test_a_folder_that_appears_later(tmp_path: Path) -> None:
         watching.until(lambda read: names(read) == ["default/a"])
 
 
+def test_a_folder_that_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    write(folder / "a.yaml", service("a"))
+    with Watching(folder) as watching:
+        watching.until(lambda read: names(read) == ["default/a"])
+        folder.rename(tmp_path / "old")
+        watching.until(lambda read: bool(read.findings))
+        write(folder / "b.yaml", service("b"))
+        watching.until(lambda read: names(read) == ["default/b"])
+        write(folder / "c.yaml", service("c"))
+        watching.until(lambda read: names(read) == ["default/b", "default/c"])
+
+
 def test_the_swap_of_a_mounted_config_map_arrives(tmp_path: Path) -> None:
     write(tmp_path / "..1" / "a.yaml", service("old"))
     write(tmp_path / "..2" / "a.yaml", service("new"))

@@ -78,9 +78,10 @@ def test_pages_are_gathered_into_one_snapshot() -> None:
     assert query(one.next()) == {"labelSelector": "app=x", "limit": "500"}
     assert one.page(page("a", "b", more="tok")) is None
     assert query(one.next()) == {"labelSelector": "app=x", "limit": "500", "continue": "tok"}
-    assert not one.synced
+    seen = [one.synced]
     assert names(one.page(page("c", version="12"))) == ["a", "b", "c"]
-    assert one.synced
+    seen.append(one.synced)
+    assert seen == [False, True]
     step = one.next()
     assert isinstance(step, OpenWatch)
     assert 300 <= step.timeout_seconds <= 600

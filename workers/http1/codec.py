@@ -28,6 +28,7 @@ from workers.headers import (
     HOP,
     HOST,
     MANAGED,
+    NAMELESS,
     PRAGMA,
     TE,
     TRAILER,
@@ -282,10 +283,12 @@ def _received(status: int, minor_version: int, headers: Sequence[Header], consum
 
 
 _NOT_PASSED_ON: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | HOP | TE
-_SPECIAL_IN_RESPONSE: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA
+_SPECIAL_IN_RESPONSE: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA | NAMELESS
 
 
 def _special_response(head: IncomingHead, headers: Sequence[Header], marks: int) -> IncomingHead | Failure:
+    if marks & NAMELESS:
+        return errors.MALFORMED_RESPONSE
     if marks & TRANSFER_ENCODING:
         codings = _values(headers, TRANSFER_ENCODING)
         if head.length_given or not head.keep_alive or len(codings) > 1 or codings[0].lower() != b"chunked":

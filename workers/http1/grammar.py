@@ -16,8 +16,8 @@ from workers.exchange import Header
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([!-~\x80-\xff]+) HTTP/([0-9])\.([0-9])")
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([\t -~\x80-\xff]*))?")
-_STATUS_START: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
+_STATUS_START: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r]")
 _NAME: Final = re.compile(_TOKEN)
 _VALUE: Final = re.compile(rb"[\t -~\x80-\xff]*")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)(?=.)|\x00", re.DOTALL)
@@ -142,9 +142,12 @@ def early_refusal(data: bytes) -> Failure | None:
         return errors.MALFORMED_REQUEST
     if _BARE_LINE_FEED.search(data):
         return _refusal_of(data.removeprefix(b"\r\n").split(b"\r\n"))
-    if data.find(b"\r\n", 2) < 0 and not _START.fullmatch(data, 0, _FIRST_LINE_BYTES):
-        return errors.MALFORMED_REQUEST
-    return None
+    end = data.find(b"\r\n", 2, _FIRST_LINE_BYTES)
+    if end < 0:
+        is_possible = _START.fullmatch(data, 0, _FIRST_LINE_BYTES)
+    else:
+        is_possible = _REQUEST_LINE.fullmatch(data, 2 if data.startswith(b"\r\n") else 0, end)
+    return None if is_possible else errors.MALFORMED_REQUEST
 
 
 def early_response_refusal(data: bytes) -> Failure | None:
@@ -181,4 +184,4 @@ class PartialHead:
 def status_of(first: bytes) -> int:
     """Status in the first 13 bytes of a response, -1 if they do not begin one (100 to 999)."""
     match = _STATUS_START.fullmatch(first)
-    return int(match[1]) if match and match[1] >= b"100" else -1
+    return int(match[1]) if match else -1

@@ -118,7 +118,13 @@ def _joined(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-RULES = st.tuples(st.just("v3"), st.recursive(MATCHERS, _joined, max_leaves=6))
+# What users write most: a host, a path or both, sometimes something else beside them.
+_USUAL = st.tuples(
+    _calls("Host", _HOSTS) | st.none(),
+    _calls("Path", _PATHS) | _calls("PathPrefix", _PATHS) | st.none(),
+    MATCHERS | st.none() | st.none(),
+).map(lambda parts: " && ".join(filter(None, parts)) or "PathPrefix(`/`)")
+RULES = st.tuples(st.just("v3"), st.one_of(_USUAL, _USUAL, st.recursive(MATCHERS, _joined, max_leaves=6)))
 RULES_V2 = st.tuples(st.just("v2"), st.recursive(MATCHERS_V2, _joined, max_leaves=4))
 """Pairs of syntax and rule text."""
 

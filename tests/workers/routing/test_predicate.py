@@ -32,6 +32,18 @@ def test_negated_group() -> None:
     assert not matches(rule, request("/x", host="b"))
 
 
+def test_host_and_path_together_and_with_more() -> None:
+    for rule in (
+        "Host(`a`) && PathPrefix(`/x`)",
+        "Path(`/x`) && Host(`a`)",
+        "Path(`/x`) && Host(`a`) && Method(`GET`)",
+    ):
+        assert matches(rule, request("/x", host="a."))
+        assert not matches(rule, request("/x", host="b"))
+        assert not matches(rule, request("/y", host="a"))
+    assert not matches("Path(`/x`) && Host(`a`) && Method(`GET`)", request("/x", host="a", method="PUT"))
+
+
 def plainly(tree: Tree, syntax: str, seen: FakeRequest) -> bool:
     """The meaning of a tree, spelled out."""
     if isinstance(tree, Matcher):

@@ -85,6 +85,35 @@ def test_a_wrong_rule_leaves_the_others_alone() -> None:
     assert found(RoutingTable.build(routes), request(host="a")) == "right"
 
 
+def test_hosts_wildcards_and_rules_without_host_compete_by_priority() -> None:
+    rules = ["Host(`b.a`)", "Host(`*.a`)", "HostRegexp(`a`)", "PathPrefix(`/`)"]
+    for winner in range(4):
+        table = RoutingTable.build(
+            route(f"r{number}", rule, 9 if number == winner else 1) for number, rule in enumerate(rules)
+        )
+        assert found(table, request(host="b.a")) == f"r{winner}"
+        assert found(table, request(host="B.a.:80")) == f"r{winner}"
+    only_wildcard = RoutingTable.build([route("r", "Host(`*.a`)")])
+    assert [host for host in ("b.a", "a", "c.b.a", "b.a.") if only_wildcard.find(request(host=host))] == [
+        "b.a",
+        "b.a.",
+    ]
+
+
+def test_prefixes_share_lengths_and_texts_and_leave_one_by_one() -> None:
+    rules = [f"PathPrefix(`/{letter}`)" for letter in "abcdefghij"] + ["PathPrefix(`/a`) || Path(`/z`)"] * 2
+    table = RoutingTable.build(route(f"r{number:02}", rule) for number, rule in enumerate(rules))
+    assert "0 in order, 1 paths, 10 prefixes" in repr(table)
+    assert found(table, request("/ax")) == "r10"
+    assert found(table.replaced(["r10"], []), request("/ax")) == "r11"
+    assert found(table.replaced(["r10", "r11"], []), request("/ax")) == "r00"
+    fewer = table.replaced(["r00", "r10", "r11"], [])
+    assert "9 prefixes" in repr(fewer)
+    assert found(fewer, request("/ax")) is None
+    assert found(fewer, request("/bx")) == "r01"
+    assert found(fewer.replaced([], [route("new", "PathPrefix(`/longer`)")]), request("/longer/x")) == "new"
+
+
 def test_a_table_tells_what_it_holds() -> None:
     table = RoutingTable.build([route("r", "Host(`a`)"), route("s", "Path(`/`)")])
     assert len(table) == 2

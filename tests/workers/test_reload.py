@@ -1,0 +1,113 @@
+"""A generation becomes the running configuration, or nothing happens."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from config.generation import (
+    GenerationRefused,
+    Meta,
+    RoutingShard,
+    SectionKey,
+    digest_of,
+    encode_section,
+    shard_of,
+    write_generation,
+)
+from config.http import Router, Server, Service
+from tests.workers.fakes import balancer, environment, router, servers
+from workers.reload import Reloader
+from workers.runtime import Runtime
+
+P = "@kubernetescrd"
+
+
+def generation(
+    number: int, routers: dict[str, Router], services: dict[str, Service], endpoints: dict[str, list[Server]]
+) -> int:
+    """A sealed generation with each name in its shard."""
+    shards: dict[int, RoutingShard] = {}
+    for name, one in routers.items():
+        shards.setdefault(shard_of(name), RoutingShard(routers={}, services={})).routers[name] = one
+    for name, service in services.items():
+        shards.setdefault(shard_of(name), RoutingShard(routers={}, services={})).services[name] = service
+    values: dict[SectionKey, object] = {SectionKey("routing", key): shard for key, shard in shards.items()}
+    for name, urls in endpoints.items():
+        values[SectionKey("endpoints", shard_of(name))] = {name: urls}
+    values[SectionKey("meta", 0)] = Meta(number=number, created_unix_seconds=1.0)
+    rows = [(key, body := encode_section(value), digest_of(body)) for key, value in values.items()]
+    return write_generation(number, rows)
+
+
+class Bench:
+    """A reloader and what it published."""
+
+    def __init__(self) -> None:
+        self.published: list[Runtime] = []
+        self.reloader = Reloader(Runtime(environment()), self.published.append)
+
+    def apply(self, descriptor: int) -> None:
+        try:
+            self.reloader.apply(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+ROUTES = {f"r{number}{P}": router(f"Host(`h{number}`)") for number in range(40)}
+SERVICES = {"s" + P: balancer()}
+ENDPOINTS = {"s" + P: servers(1)}
+
+
+def test_applied_and_published(bench: Bench) -> None:
+    bench.apply(generation(5, ROUTES, SERVICES, ENDPOINTS))
+    (made,) = bench.published
+    assert made.number == 5
+    assert len(made.tables["web"]) == 40
+    assert bench.reloader.meta == Meta(number=5, created_unix_seconds=1.0)
+
+
+def test_only_what_changed_is_compiled_again(bench: Bench) -> None:
+    bench.apply(generation(1, ROUTES, SERVICES, ENDPOINTS))
+    name = "r7" + P
+    bench.apply(generation(2, ROUTES | {name: router("Host(`new`)")}, SERVICES, ENDPOINTS))
+    first, second = bench.published
+    fresh = [one for one in second.routers if second.routers[one] is not first.routers[one]]
+    assert fresh == [name]
+
+
+def test_what_is_gone_is_gone(bench: Bench) -> None:
+    bench.apply(generation(1, ROUTES, SERVICES, ENDPOINTS))
+    bench.apply(generation(2, {}, {}, {}))
+    last = bench.published[-1]
+    assert not last.routers
+    assert not last.services
+    assert not len(last.tables["web"])
+
+
+def test_a_bad_section_leaves_everything_as_it_was(bench: Bench) -> None:
+    bench.apply(generation(1, ROUTES, SERVICES, ENDPOINTS))
+    before = bench.reloader.runtime
+    body = encode_section({"routers": {"r": 1}})
+    meta = encode_section(Meta(number=2, created_unix_seconds=0))
+    rows = [
+        (SectionKey("meta", 0), meta, digest_of(meta)),
+        (SectionKey("routing", 0), body, digest_of(body)),
+    ]
+    with pytest.raises(GenerationRefused):
+        bench.apply(write_generation(2, rows))
+    assert bench.reloader.runtime is before
+    bench.apply(generation(3, {}, SERVICES, ENDPOINTS))
+    assert not bench.published[-1].routers
+
+
+def test_servers_survive_their_routes(bench: Bench) -> None:
+    bench.apply(generation(1, {}, {}, ENDPOINTS))
+    bench.apply(generation(2, ROUTES, SERVICES, ENDPOINTS))
+    assert bench.published[-1].services["s" + P].servers == ENDPOINTS["s" + P]

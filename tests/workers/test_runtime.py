@@ -1,0 +1,224 @@
+"""Routers and services compiled, disabled, and changed at a cost that follows the change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.http import Router, RouterTLS, Server, Service
+from config.static_entrypoint import EncodedCharacters
+from tests.workers.fakes import FakeExchange, balancer, environment, router, servers, weighted
+from workers.models import encoded_character_check
+from workers.runtime import Changes, Environment, RouterState, Runtime
+
+P = "@kubernetescrd"
+
+
+def runtime(
+    routers: dict[str, Router | None] | None = None,
+    services: dict[str, Service | None] | None = None,
+    endpoints: dict[str, list[Server] | None] | None = None,
+    where: Environment | None = None,
+) -> Runtime:
+    changes = Changes(
+        routers={name + P: one for name, one in (routers or {}).items()},
+        services={name + P: one for name, one in (services or {}).items()},
+        endpoints={name + P: one for name, one in (endpoints or {}).items()},
+    )
+    return Runtime(where or environment()).updated(1, changes, lambda: None)
+
+
+def state_of(config: Router, **members: Any) -> RouterState:
+    services = members.pop("services", {"s": balancer()})
+    return runtime({"r": config}, services, {"s": servers(1)}, **members).routers["r" + P]
+
+
+def test_a_good_router_is_mounted_where_it_belongs() -> None:
+    made = runtime({"r": router(entry_points=["web"])}, {"s": balancer()}, {"s": servers(1)})
+    assert made.routers["r" + P].status == "enabled"
+    assert [len(made.tables["web"]), len(made.tables["other"])] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("config", "status", "errors"),
+    [
+        (router(entry_points=["web", "nope"]), "warning", ['entryPoint "nope" doesn\'t exist']),
+        (
+            router(entry_points=["nope"]),
+            "disabled",
+            ['entryPoint "nope" doesn\'t exist', "no valid entryPoint for this router"],
+        ),
+        (router(service="x"), "disabled", ['the service "x@kubernetescrd" does not exist']),
+        (router(service="x@file"), "disabled", ['the service "x@file" does not exist']),
+        (router(service="x@internal"), "disabled", ["unknown internal service x@internal"]),
+        (router(middlewares=["m", "n"]), "disabled", ['middleware "n@kubernetescrd" does not exist']),
+        (
+            router(service=""),
+            "disabled",
+            ["router has no service and no child routers", "router must have either a service or child routers"],
+        ),
+        (
+            router(priority=2**63 - 1),
+            "disabled",
+            ["the router priority 9223372036854775807 exceeds the max user-defined priority 9223372036854774807"],
+        ),
+        (
+            router(tls=RouterTLS(options="o")),
+            "disabled",
+            ["building router handler: unknown TLS options: o@kubernetescrd"],
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_and_never_served(config: Router, status: str, errors: list[str]) -> None:
+    made = runtime({"r": config}, {"s": balancer()}, {"s": servers(1)})
+    state = made.routers["r" + P]
+    assert (state.status, state.errors) == (status, errors)
+    assert len(made.tables["web"]) == (status == "warning")
+
+
+def test_a_rule_error_names_the_rule() -> None:
+    assert state_of(router("Host(")).errors[0].startswith("error while parsing rule Host(: ")
+
+
+def test_parents_are_not_mounted() -> None:
+    assert state_of(router(parent_refs=["p"])).status == "disabled"
+
+
+@pytest.mark.behaviour("DP-49")
+def test_a_router_with_tls_never_answers_plaintext() -> None:
+    made = runtime({"r": router(tls=RouterTLS())}, {"s": balancer()}, {"s": servers(1)})
+    assert made.routers["r" + P].status == "enabled"
+    assert not len(made.tables["web"])
+
+
+@pytest.mark.parametrize(
+    ("service", "error"),
+    [
+        (Service(), 'the service "s@kubernetescrd" does not have any type defined'),
+        (balancer(strategy="x"), 'unsupported load-balancer strategy "x"'),
+        (balancer(strategy="p2c"), 'load-balancer strategy "p2c" is not served by this version of Pointsman'),
+        (
+            balancer(servers_transport="t"),
+            "error building proxy for server URL http://127.0.0.1:1: getting RoundTripper: "
+            "servers transport not found t@kubernetescrd",
+        ),
+        (weighted("x"), 'building HTTP service "x": the service "x@kubernetescrd" does not exist'),
+        (
+            weighted("s"),
+            'building HTTP service "s": could not instantiate service s@kubernetescrd: recursion detected in '
+            "service:s@kubernetescrd->service:s@kubernetescrd",
+        ),
+    ],
+    ids=str,
+)
+def test_a_broken_service_disables_its_routers(service: Service, error: str) -> None:
+    assert error in state_of(router(), services={"s": service}).errors
+
+
+@pytest.mark.parametrize("url", ["https://a", "h2c://a", "ftp://a", "http://a:x", "a:80", "", "http://"])
+def test_a_server_that_cannot_be_used_disables_the_service(url: str) -> None:
+    made = runtime({"r": router()}, {"s": balancer()}, {"s": [Server(url=url)]})
+    assert made.routers["r" + P].status == "disabled"
+    assert made.routers["r" + P].errors[0].startswith(f"error parsing server URL {url}: ")
+
+
+def test_a_broken_service_that_nobody_uses_is_not_looked_at() -> None:
+    assert runtime(services={"s": balancer(strategy="x")}).services["s" + P].errors == []
+
+
+def test_servers_are_exchanged_without_touching_a_router() -> None:
+    first = runtime({"r": router()}, {"s": balancer()}, {"s": servers(1)})
+    second = first.updated(2, Changes(endpoints={"s" + P: servers(2, 3)}), lambda: None)
+    assert second.routers["r" + P] is first.routers["r" + P]
+    assert second.tables["web"] is first.tables["web"]
+    handler: Any = second.services["s" + P].handler
+    assert {handler.balancer.pick().port for _ in range(4)} == {2, 3}
+
+
+def test_a_service_that_appears_heals_its_router() -> None:
+    first = runtime({"r": router(), "w": router(service="w")}, {"w": weighted("s")})
+    assert {one.status for one in first.routers.values()} == {"disabled"}
+    heal = Changes(services={"s" + P: balancer()}, endpoints={"s" + P: servers(1)})
+    second = first.updated(2, heal, lambda: None)
+    assert {one.status for one in second.routers.values()} == {"enabled"}
+    assert {one.status for one in first.routers.values()} == {"disabled"}, "the running one stays as it was"
+    third = second.updated(3, Changes(services={"s" + P: None}), lambda: None)
+    assert {one.status for one in third.routers.values()} == {"disabled"}
+    assert not len(third.tables["web"])
+
+
+@pytest.mark.behaviour("OP-32")
+def test_an_entry_point_with_a_model_gets_its_own_copy() -> None:
+    model = encoded_character_check(EncodedCharacters(allow_encoded_slash=False))
+    where = environment(models={"web": model})
+    made = runtime({"r": router()}, {"s": balancer()}, {"s": servers(1)}, where)
+    assert {name: one.using for name, one in made.routers.items()} == {"r" + P: ["other"], f"web-r{P}": ["web"]}
+    gone = made.updated(2, Changes(routers={"r" + P: None}), lambda: None)
+    assert not gone.routers
+    assert not len(gone.tables["web"])
+    alone = runtime({"r": router(entry_points=["web"])}, {"s": balancer()}, {"s": servers(1)}, where)
+    assert list(alone.routers) == ["r" + P]
+
+
+@pytest.mark.parametrize(("path", "refused"), [(b"/a%2Fb", True), (b"/a%5Cb", False), (b"/a", False)])
+def test_encoded_characters(path: bytes, refused: bool) -> None:
+    served: list[object] = []
+    handler = encoded_character_check(EncodedCharacters(allow_encoded_slash=False))(served.append)
+    exchange = FakeExchange(path)
+    handler(exchange)
+    assert (exchange.status, bool(served)) == ((400, False) if refused else (0, True))
+
+
+NAMES = st.sampled_from("abc")
+ROUTERS = st.one_of(
+    st.none(),
+    st.builds(
+        router,
+        st.sampled_from(["Host(`a`)", "Path(`/x`)", "Nope("]),
+        NAMES,
+        entry_points=st.sampled_from([[], ["web"], ["nope"], ["other", "web"]]),
+    ),
+)
+SERVICES = st.one_of(
+    st.none(), st.just(balancer()), st.builds(weighted, NAMES, NAMES), st.just(balancer(strategy="x"))
+)
+ENDPOINTS = st.one_of(st.none(), st.just([]), st.builds(servers, st.integers(1, 3)), st.just([Server(url="x")]))
+
+
+def _qualified(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.dictionaries(NAMES.map(lambda name: name + P), values, max_size=3)
+
+
+CHANGES = st.builds(
+    Changes, routers=_qualified(ROUTERS), services=_qualified(SERVICES), endpoints=_qualified(ENDPOINTS)
+)
+
+
+@given(st.lists(CHANGES, max_size=6), st.booleans())
+def test_step_by_step_ends_where_a_fresh_start_does(steps: list[Changes], has_model: bool) -> None:
+    models = {"web": encoded_character_check(EncodedCharacters())} if has_model else {}
+    where = environment(models=models)
+    current, total = Runtime(where), Changes()
+    for number, step in enumerate(steps):
+        current = current.updated(number, step, lambda: None)
+        for mine, theirs in (
+            (total.routers, step.routers),
+            (total.services, step.services),
+            (total.endpoints, step.endpoints),
+        ):
+            mine.update(theirs)  # type: ignore[arg-type]
+    assert _seen(current) == _seen(Runtime(where).updated(0, total, lambda: None))
+
+
+def _seen(made: Runtime) -> object:
+    """What can be told apart from outside; texts of cycles depend on who asks first, so only their presence counts."""
+    tables = {name: sorted((route.name, route.rule) for route in table) for name, table in made.tables.items()}
+    routers = {
+        name: (one.status, one.using, one.priority, len(one.errors) > 0) for name, one in made.routers.items()
+    }
+    services = {name: (one.config, one.servers) for name, one in made.services.items()}
+    return tables, routers, services

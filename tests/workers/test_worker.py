@@ -1,0 +1,222 @@
+"""The worker process around a data plane: boot, generations, signals, the end of the master."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+
+import gevent
+import msgpack
+import pytest
+
+from config.control_page import Cell, ControlPage, Slot
+from config.generation import GenerationRefused
+from config.static import StaticConfiguration
+from tests.waiting import wait_until
+from workers.worker import APPLIED, BOOTED, GeventWorker, SlotBeat, load_hub_classes
+
+# from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+class Notes:
+    """A data plane that writes down what it was told, one word a datagram."""
+
+    def __init__(self, pipe: socket.socket, drain_seconds: float) -> None:
+        self._pipe = pipe
+        self._drain_seconds = drain_seconds
+
+    def note(self, word: str) -> None:
+        self._pipe.send(word.encode())
+
+    def start(self) -> None:
+        self.note("start")
+
+    def apply(self, descriptor: int) -> None:
+        content = os.pread(descriptor, 100, 0).decode()
+        if content == "bad":
+            self.note("refused")
+            raise GenerationRefused("told so")
+        gevent.sleep(0)
+        self.note(f"apply {content}")
+
+    def terminate(self) -> None:
+        self.note("terminate")
+        gevent.sleep(self._drain_seconds)
+
+    def quit(self) -> None:
+        self.note("quit")
+
+
+class Forked:
+    """A worker in a child process, and this test as its master."""
+
+    def __init__(self, page: ControlPage, generation: str = "", drain_seconds: float = 0.0) -> None:
+        self.notes, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.notes.settimeout(15)
+        self.slot = page.slot(3)
+        self.worker = GeventWorker(1, os.getpid(), 0, self.slot, 0)
+
+        def factory(
+            static: StaticConfiguration,
+            listeners: Mapping[str, socket.socket],
+            page: ControlPage,
+            slot: Slot,
+            log: logging.Logger,
+        ) -> Notes:
+            return Notes(theirs, drain_seconds)
+
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                self.notes.close()
+                descriptor = memory_file(generation) if generation else -1
+                self.worker.prepare(factory, StaticConfiguration(), {}, page, descriptor)
+                self.worker.init_process()
+                status = 0
+            finally:
+                os._exit(status)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()
+        self.worker.master_channel.close()
+        self.worker.channel.settimeout(15)
+
+    def told(self) -> str:
+        """The next word; empty once the process has ended."""
+        return self.notes.recv(100).decode()
+
+    def said(self) -> bytes:
+        return self.worker.channel.recv(10)
+
+    def send(self, *contents: str) -> None:
+        """Generations, in a way that the worker meets all of them at once."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
+        for content in contents:
+            descriptor = memory_file(content)
+            socket.send_fds(self.worker.channel, [msgpack.packb({"generation": 1})], [descriptor])
+            os.close(descriptor)
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        pid, self.pid = self.pid, 0
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def end(self) -> None:
+        if self.pid:
+            self.kill(signal.SIGKILL)
+            self.wait()
+        self.notes.close()
+        self.worker.channel.close()
+
+
+def memory_file(content: str) -> int:
+    descriptor = os.memfd_create("test")
+    os.write(descriptor, content.encode())
+    return descriptor
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[..., Forked]]:
+    load_hub_classes()
+    page = ControlPage.create()
+    made: list[Forked] = []
+
+    def start(**options: object) -> Forked:
+        made.append(Forked(page, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield start
+    for forked in made:
+        forked.end()
+
+
+def test_an_inherited_generation_is_in_force_before_it_accepts(fork: Callable[..., Forked]) -> None:
+    forked = fork(generation="one")
+    assert [forked.told(), forked.told()] == ["apply one", "start"]
+    assert [forked.said(), forked.said()] == [APPLIED, BOOTED]
+    assert forked.slot[Cell.HEARTBEAT_NS] > 0
+
+
+def test_of_several_waiting_generations_the_newest_is_applied(fork: Callable[..., Forked]) -> None:
+    forked = fork()
+    assert forked.told() == "start"
+    assert forked.said() == BOOTED
+    forked.send("one", "two", "three")
+    assert forked.told() == "apply three"
+    assert forked.said() == APPLIED
+    forked.send("bad")
+    assert forked.told() == "refused"
+    forked.send("four")
+    assert forked.told() == "apply four"
+    assert forked.said() == APPLIED, "a refused one is not acknowledged"
+
+
+def test_a_refused_inherited_generation_does_not_stop_it(fork: Callable[..., Forked]) -> None:
+    forked = fork(generation="bad")
+    assert [forked.told(), forked.told()] == ["refused", "start"]
+
+
+def test_term_drains_once(fork: Callable[..., Forked]) -> None:
+    forked = fork(drain_seconds=0.5)
+    assert forked.told() == "start"
+    forked.kill(signal.SIGTERM)
+    assert forked.told() == "terminate"
+    forked.kill(signal.SIGTERM)
+    assert forked.told() == ""
+    assert forked.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_int_and_quit_end_it_also_while_it_drains(fork: Callable[..., Forked], number: signal.Signals) -> None:
+    forked = fork(drain_seconds=60.0)
+    assert forked.told() == "start"
+    forked.kill(signal.SIGTERM)
+    assert forked.told() == "terminate"
+    forked.kill(number)
+    assert forked.told() == "quit"
+    assert forked.wait() == 0
+
+
+def test_signals_for_the_master_mean_nothing(fork: Callable[..., Forked]) -> None:
+    forked = fork()
+    assert forked.told() == "start"
+    for name in ("HUP", "USR1", "USR2", "WINCH", "TTIN", "TTOU"):
+        forked.kill(getattr(signal, f"SIG{name}"))
+    forked.kill(signal.SIGTERM)
+    assert forked.told() == "terminate"
+    assert forked.wait() == 0
+
+
+def test_abrt_ends_it_and_says_where_it_was(
+    fork: Callable[..., Forked], capfd: pytest.CaptureFixture[str]
+) -> None:
+    forked = fork()
+    assert forked.told() == "start"
+    forked.kill(signal.SIGABRT)
+    assert forked.wait() == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in capfd.readouterr().err
+
+
+def test_it_drains_when_the_master_has_gone(fork: Callable[..., Forked]) -> None:
+    forked = fork()
+    assert forked.told() == "start"
+    forked.worker.channel.close()
+    assert forked.told() == "terminate"
+    assert forked.wait() == 0
+
+
+def test_the_heart_goes_on_beating(fork: Callable[..., Forked]) -> None:
+    forked = fork()
+    assert forked.told() == "start"
+    beat = SlotBeat(forked.slot)
+    first = beat.last_update()
+    wait_until(lambda: beat.last_update() > first)
