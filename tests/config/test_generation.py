@@ -44,7 +44,7 @@ def content_of(descriptor: int) -> bytearray:
     return bytearray(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
 
 
-def sealed(content: bytes, seals: int = g.REQUIRED_SEALS) -> int:
+def sealed(content: bytes | bytearray, seals: int = g.REQUIRED_SEALS) -> int:
     descriptor = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(descriptor, content)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)

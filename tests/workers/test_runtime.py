@@ -186,7 +186,7 @@ ROUTERS = st.one_of(
 SERVICES = st.one_of(
     st.none(), st.just(balancer()), st.builds(weighted, NAMES, NAMES), st.just(balancer(strategy="x"))
 )
-ENDPOINTS = st.one_of(st.none(), st.just([]), st.builds(servers, st.integers(1, 3)), st.just([Server(url="x")]))
+ENDPOINTS: st.SearchStrategy[Any] = st.one_of(st.none(), st.just([]), st.builds(servers, st.integers(1, 3)), st.just([Server(url="x")]))
 
 
 def _qualified(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -215,7 +215,7 @@ def test_step_by_step_ends_where_a_fresh_start_does(steps: list[Changes], has_mo
 
 
 def _seen(made: Runtime) -> object:
-    """What can be told apart from outside; texts of cycles depend on who asks first, so only their presence counts."""
+    """What can be told apart from outside; of error texts (cycles depend on who asks first) only the presence."""
     tables = {name: sorted((route.name, route.rule) for route in table) for name, table in made.tables.items()}
     routers = {
         name: (one.status, one.using, one.priority, len(one.errors) > 0) for name, one in made.routers.items()
