@@ -23,16 +23,17 @@ from gunicorn.errors import HaltServer
 from gunicorn.pidfile import Pidfile
 
 from config.control_page import ControlPage, Head
-from config.logs import log_descriptor, reopen_logs, setup_logging
+from config.logs import reopen_logs, setup_logging
 from config.static import StaticConfiguration, encode_static
-from master import activation, privileges, upgrade
+from master import privileges, upgrade
+from master.activation import take_descriptors
 from master.children import Provider, provider_environment
 from master.crew import Crew, NoWorkerStarts
 from master.generations import ChannelClosed, Generations
 from master.loop import Loop
 from master.notify import Notifier
-from master.sockets import Sockets
 from master.spawn import describe_status, spawn
+from master.startup import log_addresses, open_sockets
 
 if TYPE_CHECKING:
     from master.app import PointsmanApplication
@@ -75,11 +76,11 @@ class PointsmanArbiter(Arbiter):
             self.master_pid = int(os.environ["GUNICORN_PID"])
             self.master_name = "Master.2"
         heritage = upgrade.take_heritage(os.environ)
-        descriptors = activation.take_descriptors(os.environ, self.pid)
+        descriptors = take_descriptors(os.environ, self.pid)
         self._create_pidfile()
         try:
             self.init_signals()
-            self._open_sockets(heritage, descriptors)
+            self.crew.sockets = open_sockets(self.app.static, self.num_workers, heritage, descriptors)
         except BaseException:
             if self.pidfile is not None:
                 self.pidfile.unlink()
@@ -96,28 +97,6 @@ class PointsmanArbiter(Arbiter):
         if self.cfg.pidfile is not None:
             self.pidfile = Pidfile(self.cfg.pidfile + (".2" if self.master_pid else ""))
             self.pidfile.create(self.pid)
-
-    def _open_sockets(self, heritage: upgrade.Heritage, descriptors: list[tuple[str, int]]) -> None:
-        static = self.app.static
-        identity = privileges.identity_of(static.user, static.group)
-        owner = None if identity is None else (identity.uid, identity.gid)
-        sockets = self.crew.sockets = Sockets(self.num_workers, owner)
-        upgrade.adopt_sockets(heritage, sockets, static.entry_points)
-        for binding in activation.bindings_of(descriptors, static.entry_points):
-            sockets.adopt(binding)
-        sockets.update(static.entry_points)
-        self._log_addresses(list(sockets.bindings))
-        if identity is not None:
-            descriptor = log_descriptor()
-            if descriptor is not None:
-                os.fchown(descriptor, identity.uid, identity.gid)
-            privileges.become(identity)
-            log.info("running as user %d, group %d", identity.uid, identity.gid)
-        privileges.forbid_new_privileges()
-
-    def _log_addresses(self, names: list[str]) -> None:
-        for name in names:
-            log.info("entry point %s listens at %s", name, self.crew.sockets.bindings[name].bound_address)
 
     def init_signals(self) -> None:
         """As gunicorn's; a signal also ends the poll."""
@@ -145,6 +124,7 @@ class PointsmanArbiter(Arbiter):
         """gunicorn's counts workers; ours have places, and drain only when their successors serve."""
         now = time.monotonic()
         self.provider.manage(now)
+        self.crew.drain_seconds = float(self.cfg.graceful_timeout)
         self.crew.has_twin = bool(self.reexec_pid or self.master_pid)
         wanted = self.crew.manage(self.num_workers, now)
         if wanted != self.num_workers:
@@ -245,7 +225,7 @@ class PointsmanArbiter(Arbiter):
         self._apply_log_settings()
         for warning in loaded.warnings:
             log.warning("%s", warning)
-        self._log_addresses(new_names)
+        log_addresses(self.crew.sockets, new_names)
         if _start_only(former) != _start_only(loaded.static):
             log.warning("user, group and pidFile are taken at start only")
         self.crew.is_paused = False
@@ -265,7 +245,7 @@ class PointsmanArbiter(Arbiter):
             return
         heritage = upgrade.heritage_of(self.crew.sockets, self.generations, self.page)
         environ = dict(self.app.environ)
-        environ.update(self.notifier.variables)
+        environ.pop("WATCHDOG_PID", None)
         environ["GUNICORN_PID"] = str(self.pid)
         environ[upgrade.VARIABLE] = upgrade.encode(heritage)
         # orig_argv, not argv: `python -m master` must stay a module run

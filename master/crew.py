@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from config import logs
-from config.control_page import Cell, ControlPage, Head
+from config.control_page import SLOT_COUNT, Cell, ControlPage, Head
 from master import privileges
 from master.children import Provider
 from master.generations import Generations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 LANE_SETTLE_SECONDS: Final = 1.0
 """How long a lane that gets no new connections goes on listening: handshakes under way come to their end."""
+
+LARGEST_CREW: Final = SLOT_COUNT // 2
+"""A reload needs a slot for each old and each new worker."""
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,8 @@ class Crew:
         self.roster = Roster()
         self.workers: dict[int, GeventWorker] = {}
         self.sockets = Sockets(0)
+        self.drain_seconds = float("inf")
+        """A retiring worker that is still there after so long is killed."""
         self.is_paused = False
         self.is_stopping = False
         self.waits_for_generation = False
@@ -70,7 +75,7 @@ class Crew:
 
     def manage(self, wanted: int, now: float) -> int:
         """Start, retire and inform workers so that `wanted` serve. Returns how many can be had."""
-        wanted = self._manage_lanes(wanted, now)
+        wanted = self._manage_lanes(min(wanted, LARGEST_CREW), now)
         self._page[Head.WORKERS_WANTED] = wanted
         if not self.waits_for_generation:
             staffed = 0 if self.is_paused else min(wanted, self.sockets.lane_count)
@@ -80,7 +85,8 @@ class Crew:
             for worker in plan.retirements:
                 # a worker of a surplus lane goes when the lane is closed
                 if self.is_paused or worker.lane < wanted:
-                    self._retire(worker)
+                    self._retire(worker, now)
+        self._end_overdue(now)
         self.relay()
         return wanted
 
@@ -118,16 +124,24 @@ class Crew:
                 self.sockets.close_last_lane()
             for worker in list(self.workers.values()):
                 if worker.lane >= wanted and not worker.is_retiring:
-                    self._retire(worker)
+                    self._retire(worker, now)
 
     def seconds_to_next_step(self, now: float) -> float:
         """How long nothing is to be done here, signals and deaths apart."""
         lane_due = float("inf") if self._lane_close_due is None else self._lane_close_due - now
         return max(0.0, min(lane_due, self.roster.seconds_to_next_start(now)))
 
-    def _retire(self, worker: GeventWorker) -> None:
+    def _retire(self, worker: GeventWorker, now: float) -> None:
         worker.is_retiring = True
+        worker.retire_deadline = now + self.drain_seconds
         send_signal(worker.pid, signal.SIGTERM)
+
+    def _end_overdue(self, now: float) -> None:
+        for worker in self.workers.values():
+            if now > worker.retire_deadline:
+                log.error("worker does not end its draining, it is killed", extra={"pid": worker.pid})
+                worker.retire_deadline = float("inf")
+                send_signal(worker.pid, signal.SIGKILL)
 
     def _spawn(self, lane: int) -> None:
         index = self.roster.slot_index_for(lane, self.workers.values())
@@ -187,8 +201,12 @@ class Crew:
             message = b""
         if not message:  # it has closed its end; SIGCHLD tells the rest
             self._loop.unwatch(worker.channel.fileno())
-        elif message == BOOTED:
-            self.roster.became_ready(worker)
+            return
+        worker.booted = worker.booted or message == BOOTED
+        if worker.booted and not worker.is_ready:
+            self.roster.was_ever_ready = True
+            # one that could not take the generation it inherited must not replace one that serves it
+            worker.is_ready = worker.slot[Cell.GENERATION] > 0 or self._generations.descriptor < 0
 
     def ended(self, pid: int, status: int) -> bool:
         """Take note that this child was waited for; False if it is no worker. Raises NoWorkerStarts."""

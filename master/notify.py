@@ -22,7 +22,6 @@ class Notifier:
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         address = environ.pop("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self.variables = {"NOTIFY_SOCKET": address} if address else {}
         watchdog_usec = environ.pop("WATCHDOG_USEC", "")
         watchdog_pid = environ.pop("WATCHDOG_PID", "") or str(os.getpid())
         self.watchdog_interval_seconds = 0.0

@@ -43,6 +43,7 @@ class Roster:
     def __init__(self) -> None:
         self.epoch = 0
         self.was_ever_ready = False
+        """Set when the first worker has started."""
         self._failures: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
         self._last_slot: dict[int, int] = {}
@@ -87,10 +88,6 @@ class Roster:
         """Every lane has a worker of this epoch that accepts connections."""
         lanes = {m.lane for m in members if m.epoch == self.epoch and m.is_ready and not m.is_retiring}
         return lanes.issuperset(range(wanted))
-
-    def became_ready(self, member: Member) -> None:
-        member.is_ready = True
-        self.was_ever_ready = True
 
     def ended(self, member: Member, now: float) -> None:
         """A worker is gone. If it died soon after its start, its lane waits a little, longer each time."""

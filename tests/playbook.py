@@ -103,8 +103,11 @@ class Client(Peer):
         return self.response()
 
     def is_closed(self) -> bool:
-        """Wait for the end of the connection; False if bytes come instead."""
-        return self.read_to_end() == b""
+        """Wait for the end of the connection, a reset included; False if bytes come instead."""
+        try:
+            return self.read_to_end() == b""
+        except ConnectionResetError:
+            return True
 
 
 class Clock:

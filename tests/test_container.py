@@ -26,6 +26,7 @@ from tests.waiting import wait_until
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 USER: Final = 65532
+TMP: Final = Path("/tmp")
 BECOME: Final = (
     f'exec setpriv --reuid={USER} --regid={USER} --clear-groups --inh-caps=-all --bounding-set=-all "$0" "$@"'
 )
@@ -70,18 +71,25 @@ def closed_ancestors(paths: Iterable[Path]) -> dict[Path, set[Path]]:
 
 
 def confinement(stage: Path) -> str:
-    """Shell commands: `stage` becomes /tmp and all else read-only; interpreter and sources can be reached."""
-    commands = ["set -e", "mount --make-rprivate /", f"mount -t tmpfs -o mode=1777 tmpfs {stage}"]
+    """Shell commands: a new /tmp is all that can be written; interpreter and sources can be reached."""
     needed = [ROOT, Path(sys.prefix), Path(sys.base_prefix)]
+    commands = ["set -e", "mount --make-rprivate /", f"mount -t tmpfs -o mode=1777 tmpfs {stage}"]
     for number, (folder, children) in enumerate(closed_ancestors(needed).items()):
-        kept = {child: stage / f"kept-{number}-{child.name}" for child in children}
-        for child, place in kept.items():
-            commands += [f"mkdir {shlex.quote(str(place))}", _bind(child, place)]
-        commands.append(f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(str(folder))}")
-        for child, place in kept.items():
-            commands += [f"mkdir {shlex.quote(str(child))}", _bind(place, child)]
-    commands += [f"mkdir -m 1777 {stage}/tmp", "mount -o remount,bind,ro /", "mount -o remount,bind,ro /dev/shm"]
-    return "\n".join([*commands, _bind(stage / "tmp", Path("/tmp")), "cd /", BECOME])
+        substitute = stage / f"substitute-{number}"
+        commands += [*_copy_of(children, substitute), _bind(substitute, folder)]
+    below_tmp = {TMP / path.relative_to(TMP).parts[0] for path in needed if path.is_relative_to(TMP)}
+    commands += _copy_of(below_tmp, stage / "tmp")
+    commands += ["mount -o remount,bind,ro /", "mount -o remount,bind,ro /dev/shm"]
+    return "\n".join([*commands, f"chmod 1777 {stage}/tmp", _bind(stage / "tmp", TMP), "cd /", BECOME])
+
+
+def _copy_of(children: Iterable[Path], folder: Path) -> Iterator[str]:
+    """Make `folder` and show in it the `children` of another one, read-only."""
+    yield f"mkdir -m 755 {shlex.quote(str(folder))}"
+    for child in sorted(children):
+        place = folder / child.name
+        quoted = shlex.quote(str(place))
+        yield f"mkdir {quoted}\n{_bind(child, place)}\nmount -o remount,bind,ro {quoted}"
 
 
 def _bind(source: Path, target: Path) -> str:
@@ -137,7 +145,7 @@ def test_serves_without_privileges_on_a_read_only_file_system(tmp_path: Path) ->
                 "--log.level=INFO",
                 "--workers=2",
             ],
-            {"PYTHONDONTWRITEBYTECODE": "1"},
+            {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"},
             program=REAL,
             wrapper=["unshare", "-m", "sh", "-c", script],
         )

@@ -93,17 +93,17 @@ class EntryPointServer:
             return True  # a connection that was gone before it was taken
         connection = socket.socket(self._listener.family, self._listener.type, 0, descriptor)
         connection.setblocking(False)
-        greenlet(self._serve, self._hub).switch(connection, address)
-        return True
-
-    def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
         client = Client(_peer_ip(address), address[1], False, self.name, self._policy)
         served = ServerConnection(Stream(connection, self.wheel), client, self._options, self)
         self._connections.add(served)
+        self._hub.loop.run_callback(greenlet(self._serve, self._hub).switch, served)
+        return True
+
+    def _serve(self, served: ServerConnection) -> None:
         try:
             served.run()
         except Exception:
-            self._log.exception("entry point %s: connection from %s", self.name, client.ip)
+            self._log.exception("entry point %s: %r", self.name, served)
         finally:
             self._connections.discard(served)
             if not self._connections:

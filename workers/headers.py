@@ -228,6 +228,10 @@ def _is_overwritten(header: Header) -> bool:
     return name == b"x-forwarded-server" or (not header[1] and name in MANAGED_NAMES)
 
 
+_NEVER_LISTED: Final = frozenset({b"host", b"content-length"})
+"""What frames or routes a message cannot be dropped by its sender's wish."""
+
+
 def _drop_listed(request: Request, connection: list[bytes]) -> None:
     """Drop what Connection lists; managed names cannot be stripped that way, and Upgrade stays for upgrades."""
     kept = request.client.policy.kept_by_connection
@@ -236,7 +240,7 @@ def _drop_listed(request: Request, connection: list[bytes]) -> None:
     if request.upgrade:
         listed.discard(b"upgrade")
         remaining.append(b"Upgrade")
-    listed.discard(b"host")
+    listed -= _NEVER_LISTED
     request._headers = [header for header in request._headers if header[0].lower() not in listed]
     if remaining:
         request._headers.append((b"Connection", b", ".join(remaining)))

@@ -65,6 +65,10 @@ class ServiceHandler:
         transport = self._transport
         while True:
             connection = transport.acquire(server)
+            exchange.upstream = connection.stream
+            if exchange.client_gone:
+                connection.close()
+                raise ProxyError(errors.CLIENT_GONE)
             try:
                 forward(exchange, connection, head, transport.response_header_ticks)
                 return

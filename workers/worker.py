@@ -95,8 +95,8 @@ class GeventWorker(Worker):
     """`lane` is the set of listening sockets it works on, `slot` its place on the control page.
 
     The master makes it before the fork and keeps its copy for bookkeeping: `channel`, `generation_sent`,
-    `is_ready` and `is_retiring` are the master's view. `init_process` runs in the child and returns when the
-    worker has done its work.
+    `is_ready`, `is_retiring` and `retire_deadline` are the master's view. `init_process` runs in the child and
+    returns when the worker has done its work.
     """
 
     def __init__(self, age: int, ppid: int, lane: int, slot: Slot, epoch: int) -> None:
@@ -116,6 +116,7 @@ class GeventWorker(Worker):
         self.generation_sent = 0
         self.is_ready = False
         self.is_retiring = False
+        self.retire_deadline = float("inf")
 
     def __repr__(self) -> str:
         return f"<Worker {self.pid} lane {self.lane} slot {self.slot.index} epoch {self.epoch}>"
@@ -222,11 +223,14 @@ class GeventWorker(Worker):
                 newest = descriptor
 
     def _apply(self, descriptor: int) -> None:
-        """Put it in force and close it. One that cannot be trusted is left out loudly, the last good one stays."""
+        """Put it in force and close it. Where that fails the last good one stays, and the log says so."""
         try:
             self._plane.apply(descriptor)
         except GenerationRefused as error:
             log.error("generation refused", extra={"error": error})
+        except Exception:
+            # ending the process would help nobody: its successor inherits the same generation
+            log.exception("generation not applied")
         else:
             self._tell(APPLIED)
         finally:

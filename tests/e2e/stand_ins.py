@@ -29,7 +29,7 @@ from config.static_load import load
 
 class StandInPlane:
     """Answers every request with `pid slot generation`; `/slow/<seconds>` sleeps before the body, `/hang` stops
-    the hub."""
+    the hub, `/orphan` leaves a process to whoever adopts it."""
 
     def __init__(
         self,
@@ -93,12 +93,24 @@ class StandInPlane:
                 head += piece
             path = head.split(b" ")[1].decode()
             status = "503 Service Unavailable" if path == "/ping" and self._page[Head.TERMINATING] else "200 OK"
+            if path == "/orphan":
+                leave_an_orphan()
             if path == "/hang":
                 time.sleep(60)  # the hub, not this greenlet: that is the point
             stream.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\n".encode())
             if path.startswith("/slow/"):
                 gevent.sleep(float(path.removeprefix("/slow/")))
             stream.sendall(f"{os.getpid()} {self._slot.index} {self._slot[Cell.GENERATION]}".encode())
+
+
+def leave_an_orphan() -> None:
+    """A process whose parent has gone, and that ends a little later."""
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            time.sleep(0.5)
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def provider() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 
 import psutil
@@ -78,6 +79,23 @@ def test_a_hung_worker_is_killed_and_replaced(start_tree: StartTree) -> None:
         wait_until(lambda: is_gone(worker) and tree.workers(), what="a successor")
     assert tree.get().pid != worker
     assert "Fatal Python error" in tree.log(), "the log says where it hung"
+
+
+AS_INIT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of the tree become ours, as with PID 1
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_orphans_are_reaped_as_pid_1_must(start_tree: StartTree) -> None:
+    tree = start_tree("--workers=1", wrapper=(sys.executable, "-c", AS_INIT))
+    tree.wait_ready(1)
+    family = {child.pid for child in tree.master.children()}
+    with socket.create_connection(("127.0.0.1", tree.port()), timeout=15) as client:
+        client.sendall(b"GET /orphan HTTP/1.1\r\n\r\n")
+        wait_until(lambda: {child.pid for child in tree.master.children()} > family, what="the orphan is adopted")
+    wait_until(lambda: {child.pid for child in tree.master.children()} == family, what="it is reaped")
 
 
 def test_workers_that_never_start_end_the_tree(start_tree: StartTree) -> None:

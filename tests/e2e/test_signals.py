@@ -47,7 +47,10 @@ def test_ttin_and_ttou_change_the_number_of_workers(start_tree: StartTree) -> No
         visitors.wait_for(50)
         tree.send(signal.SIGTTOU)
         wait_until(lambda: tree.workers() == first, what="the second worker leaves")
-        tree.send(signal.SIGTTOU)  # the last one stays
+        tree.send(signal.SIGTTOU)
+        os.kill(tree.providers()[0], signal.SIGUSR2)
+        wait_until(lambda: tree.get().generation > 1, what="the master has gone round")
+        assert tree.workers() == first, "the last one stays"
         tree.send(signal.SIGTTIN)
         tree.wait_ready(2)
         visitors.wait_for(50)

@@ -56,9 +56,9 @@ def test_a_reload_replaces_first_and_retires_then(page: ControlPage) -> None:
     new = [Member(lane, page.slot(2 + lane), epoch=1, is_ready=False) for lane in (0, 1)]
     assert roster.plan(old + new, 2, 0.0) == Plan([], [])
     assert not roster.is_staffed(old + new, 2)
-    roster.became_ready(new[1])
+    new[1].is_ready = True
     assert roster.plan(old + new, 2, 0.0) == Plan([], [old[1]])
-    roster.became_ready(new[0])
+    new[0].is_ready = True
     assert roster.plan(old + new, 2, 0.0) == Plan([], old)
     assert roster.is_staffed(old + new, 2)
 
@@ -106,7 +106,7 @@ def test_only_the_failure_of_all_first_workers_is_fatal(page: ControlPage) -> No
     assert not roster.has_failed_everywhere(2)
     roster.ended(second, 0.0)
     assert roster.has_failed_everywhere(2)
-    roster.became_ready(first)
+    roster.was_ever_ready = True
     assert not roster.has_failed_everywhere(2)
 
 

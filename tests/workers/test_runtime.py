@@ -186,7 +186,9 @@ ROUTERS = st.one_of(
 SERVICES = st.one_of(
     st.none(), st.just(balancer()), st.builds(weighted, NAMES, NAMES), st.just(balancer(strategy="x"))
 )
-ENDPOINTS: st.SearchStrategy[Any] = st.one_of(st.none(), st.just([]), st.builds(servers, st.integers(1, 3)), st.just([Server(url="x")]))
+ENDPOINTS: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.just([]), st.builds(servers, st.integers(1, 3)), st.just([Server(url="x")])
+)
 
 
 def _qualified(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

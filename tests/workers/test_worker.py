@@ -40,6 +40,9 @@ class Notes:
         if content == "bad":
             self.note("refused")
             raise GenerationRefused("told so")
+        if content == "bug":
+            self.note("bug")
+            raise KeyError("ours")
         gevent.sleep(0)
         self.note(f"apply {content}")
 
@@ -153,11 +156,12 @@ def test_of_several_waiting_generations_the_newest_is_applied(fork: Callable[...
     forked.send("one", "two", "three")
     assert forked.told() == "apply three"
     assert forked.said() == APPLIED
-    forked.send("bad")
-    assert forked.told() == "refused"
+    for failing, word in (("bad", "refused"), ("bug", "bug")):
+        forked.send(failing)
+        assert forked.told() == word
     forked.send("four")
     assert forked.told() == "apply four"
-    assert forked.said() == APPLIED, "a refused one is not acknowledged"
+    assert forked.said() == APPLIED, "one that failed is not acknowledged"
 
 
 def test_a_refused_inherited_generation_does_not_stop_it(fork: Callable[..., Forked]) -> None:

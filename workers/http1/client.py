@@ -37,7 +37,9 @@ MOST_INTERIM: Final = 64
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
-def forward(exchange: Exchange, connection: UpstreamConnection, head: bytes, header_ticks: int) -> None:
+def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
+    exchange: Exchange, connection: UpstreamConnection, head: bytes, header_ticks: int
+) -> None:
     """Send the request whose head is `head` and relay the response; `connection` is pooled or closed afterwards.
 
     `header_ticks` limit the wait for the response head once the request is written. Raises ProxyError as long as
@@ -46,10 +48,7 @@ def forward(exchange: Exchange, connection: UpstreamConnection, head: bytes, hea
     request, stream = exchange.request, connection.stream
     pump: BodyPump | None = None
     kept = False
-    exchange.upstream = stream
     try:
-        if exchange.client_gone:
-            raise ProxyError(errors.CLIENT_GONE)
         if request.content_length:
             pump = _send_with_body(exchange, stream, head, header_ticks)
         else:
@@ -239,7 +238,16 @@ def _relay(
             exchange.finish(b"", trailers)
         return kept
     exchange.send(response, piece, False)
-    stream = connection.stream
+    last = _pipe(exchange, connection.stream, decoder)
+    if last is None:
+        return False
+    kept = _keep(exchange, connection, response, decoder, pump)
+    exchange.finish(last, decoder.trailers())
+    return kept
+
+
+def _pipe(exchange: Exchange, stream: Stream, decoder: Decoder) -> bytes | None:
+    """Pass on all but the last piece of a body, and return that; None if the connection is over with the body."""
     while True:
         data, broken = _read_body(stream)
         if not data:
@@ -247,16 +255,14 @@ def _relay(
                 exchange.finish()
             else:
                 exchange.abort()
-            return False
+            return None
         try:
             piece = decoder.feed(data)
         except FramingError:
             exchange.abort()
-            return False
+            return None
         if decoder.done:
-            kept = _keep(exchange, connection, response, decoder, pump)
-            exchange.finish(piece, decoder.trailers())
-            return kept
+            return piece
         exchange.write(piece)
 
 

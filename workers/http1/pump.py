@@ -58,18 +58,8 @@ class BodyPump:
 
     def _run(self) -> None:
         try:
-            while self._running:
-                piece = self._exchange.read_body()
-                if not self._running:
-                    return
-                if not piece:
-                    if self._chunked:
-                        self.upstream.write(LAST_CHUNK)
-                    self.done = True
-                    if self._header_ticks < NEVER and not self.answered:
-                        self.upstream.set_read_deadline(self.upstream.wheel.tick + self._header_ticks)
-                    return
-                self.upstream.write(chunk(piece) if self._chunked else piece)
+            while self._carry(self._exchange.read_body()):
+                pass
         except ProxyError as error:
             self.failure = error.failure
             self.upstream.shutdown()
@@ -77,3 +67,18 @@ class BodyPump:
             pass  # cancelled, or the server reads no more: its answer, if there is one, is being read
         finally:
             self._running = False
+
+    def _carry(self, piece: bytes) -> bool:
+        """Pass one piece on; False if it was the last one."""
+        upstream = self.upstream
+        if not self._running:
+            return False
+        if piece:
+            upstream.write(chunk(piece) if self._chunked else piece)
+            return True
+        if self._chunked:
+            upstream.write(LAST_CHUNK)
+        self.done = True
+        if self._header_ticks < NEVER and not self.answered:
+            upstream.set_read_deadline(upstream.wheel.tick + self._header_ticks)
+        return False

@@ -127,7 +127,7 @@ _PIECES = st.sampled_from(
         b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/1.1 200 OK", b"\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\r",
         b"Host", b"Host: a\r\n", b"Content-Length", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n",
         b"Connection: close\r\n", b"Connection: x, upgrade\r\n", b"Upgrade: y\r\n", b"Expect: 100-continue\r\n",
-        b"X-Forwarded-For: 1\r\n", b"X_Real_Ip: 1\r\n", b":", b": ", b"\t", b"\x00", b"\xff", b"%2f", b"#", b";", b"0",
+        b"X-Forwarded-For: 1\r\n", b"X_Real_Ip: 1\r\n", b":", b": ", b"\t", b"\x00", b"\xff", b"%2f", b"#", b";",
     ]
 )  # fmt: skip
 ANY_BYTES = st.one_of(st.binary(max_size=64), st.lists(_PIECES, max_size=20).map(b"".join))

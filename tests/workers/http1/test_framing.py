@@ -105,9 +105,9 @@ def test_long_chunk_headers_are_refused() -> None:
     with pytest.raises(FramingError):
         ChunkedDecoder().feed(b"3;" + b"a" * LONGEST_CHUNK_LINE_BYTES)
     decoder = ChunkedDecoder()
+    wire = (b"1;" + b"x" * 100 + b"\r\na\r\n") * (MOST_EXTENSION_BYTES // 100 + 1)
     with pytest.raises(FramingError):
-        for _ in range(MOST_EXTENSION_BYTES):
-            decoder.feed(b"1;" + b"x" * 100 + b"\r\na\r\n")
+        byte_by_byte(decoder, wire)
 
 
 def test_trailers() -> None:
@@ -122,8 +122,7 @@ def test_trailers_are_bounded() -> None:
     decoder = ChunkedDecoder()
     decoder.feed(b"0\r\n")
     with pytest.raises(FramingError):
-        for _ in range(LONGEST_TRAILERS_BYTES):
-            decoder.feed(b"A: 1\r\n")
+        decoder.feed(b"A: 1\r\n" * (LONGEST_TRAILERS_BYTES // 6 + 1))
 
 
 @given(st.binary(max_size=50), st.integers(0, 60), st.binary(max_size=10))

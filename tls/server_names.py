@@ -1,0 +1,80 @@
+"""Host names as TLS sees them: one spelling for each, and a table that finds them in constant time.
+
+Every comparison in this room goes through `normalize_server_name`, so upper case, a trailing dot or an address
+in another spelling can never reach a weaker option or another certificate than the plain name does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Final, Generic, TypeVar
+
+Value = TypeVar("Value")
+
+CATCH_ALL: Final = "*"
+
+
+def normalize_server_name(name: str) -> str:
+    """Lower case, surrounding blanks and one trailing dot removed, IP addresses in their shortest form.
+
+    >>> normalize_server_name("WWW.Example.com.")
+    'www.example.com'
+    >>> normalize_server_name("2001:DB8:0::1")
+    '2001:db8::1'
+    """
+    name = name.strip().lower().removesuffix(".")
+    if ":" in name or name[-1:].isdigit():
+        try:
+            return str(ipaddress.ip_address(name))
+        except ValueError:
+            return name
+    return name
+
+
+def wildcard_suffix(name: str) -> str:
+    """The part behind `*.` of a wildcard name, else empty.
+
+    >>> wildcard_suffix("*.example.com"), wildcard_suffix("example.com")
+    ('example.com', '')
+    """
+    return name[2:] if name.startswith("*.") else ""
+
+
+def parent_name(name: str) -> str:
+    """The name without its first label, empty for a single label or an address."""
+    label, _, rest = name.partition(".")
+    return rest if label and not label.isdigit() else ""
+
+
+class NameTable(Generic[Value]):
+    """Exact names, wildcards of one label and a catch-all `*`; exact beats wildcard beats catch-all.
+
+    Immutable once made; a lookup is two dictionary reads however many names there are.
+    """
+
+    __slots__ = ("_catch_all", "_exact", "_wildcard")
+
+    def __init__(self, entries: Iterable[tuple[str, Value]] = ()) -> None:
+        """`entries`: names in any spelling; a later entry replaces an earlier one of the same name."""
+        self._exact: dict[str, Value] = {}
+        self._wildcard: dict[str, Value] = {}
+        self._catch_all: Value | None = None
+        for spelled, value in entries:
+            name = normalize_server_name(spelled)
+            if name == CATCH_ALL:
+                self._catch_all = value
+            elif suffix := wildcard_suffix(name):
+                self._wildcard[suffix] = value
+            else:
+                self._exact[name] = value
+
+    def find(self, name: str) -> Value | None:
+        """`name`: normalized; the empty name (no SNI) only meets the catch-all."""
+        found = self._exact.get(name)
+        if found is None:
+            found = self._wildcard.get(parent_name(name))
+        return self._catch_all if found is None else found
+
+    def __len__(self) -> int:
+        return len(self._exact) + len(self._wildcard) + (self._catch_all is not None)
