@@ -43,6 +43,7 @@ class DataPlane:
         self._static = static
         self._slot = slot
         self._log = log
+        self._listeners = listeners
         self._servers = {
             name: EntryPointServer(name, static.entry_points[name], listener, slot, log)
             for name, listener in listeners.items()
@@ -119,6 +120,8 @@ class DataPlane:
         server, life_cycle = self._servers[name], self._static.entry_points[name].transport.life_cycle
         gevent.sleep(life_cycle.request_accept_grace_timeout_seconds)
         server.stop_accepting()
+        # The last descriptor of a socket that is closed makes the kernel refuse instead of queueing for nobody.
+        self._listeners[name].close()
         server.close_idle()
         if not _wait_until(lambda: server.active == 0, life_cycle.grace_time_out_seconds):
             self._log.warning("entry point %s: %d connections cut after the grace period", name, server.active)

@@ -52,7 +52,10 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
         if request.content_length:
             pump = _send_with_body(exchange, stream, head, header_ticks)
         else:
-            _write(stream, head)
+            try:
+                stream.write(head)
+            except StreamBroken as error:
+                raise _refused(error) from error
         if header_ticks < NEVER and pump is None:
             stream.set_read_deadline(stream.wheel.tick + header_ticks)
         try:
@@ -91,12 +94,9 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
 # The request
 
 
-def _write(stream: Stream, data: bytes) -> None:
-    """The first bytes of a request: a connection that takes none of them had been closed before."""
-    try:
-        stream.write(data)
-    except StreamBroken as error:
-        raise ProxyError(errors.CLOSED_EARLY if error.written else errors.STALE, str(error)) from error
+def _refused(error: StreamBroken) -> ProxyError:
+    """The first write failed: a connection that takes not a byte of a request had been closed before."""
+    return ProxyError(errors.CLOSED_EARLY if error.written else errors.STALE, str(error))
 
 
 def _send_with_body(exchange: Exchange, stream: Stream, head: bytes, header_ticks: int) -> BodyPump | None:
@@ -105,11 +105,15 @@ def _send_with_body(exchange: Exchange, stream: Stream, head: bytes, header_tick
     chunked = request.content_length < 0
     piece = exchange.take_body()
     data = head + (chunk(piece) if chunked and piece else piece)
-    if exchange.body_complete:
-        _write(stream, data + LAST_CHUNK if chunked else data)
+    pump = None if exchange.body_complete else BodyPump(exchange, stream, header_ticks)
+    if pump is None and chunked:
+        data += LAST_CHUNK
+    try:
+        stream.write(data)
+    except StreamBroken as error:
+        raise _refused(error) from error
+    if pump is None:
         return None
-    pump = BodyPump(exchange, stream, header_ticks)
-    _write(stream, data)
     if request.expect_continue and not piece:
         stream.set_read_deadline(stream.wheel.tick + EXPECT_TICKS)
     else:

@@ -17,7 +17,7 @@ from workers.timers import NEVER, TimerWheel
 class UpstreamConnection:
     """One connection to a server. In use by one exchange, or idle in its pool, or closed."""
 
-    __slots__ = ("expires", "is_idle", "is_reused", "pool", "stream")
+    __slots__ = ("expires", "is_reused", "isidle", "pool", "stream")
 
     def __init__(self, stream: Stream, pool: Pool) -> None:
         self.stream = stream
@@ -41,62 +41,54 @@ class UpstreamConnection:
 
 
 class Pool:
-    """Connections that could serve any request to this server through this transport."""
+    """Connections that could serve any request to this server through this transport; `idle`, last back on top."""
 
-    __slots__ = ("_idle", "_idle_ticks", "_limit", "_wheel", "closed", "key", "scheduled")
+    __slots__ = ("_idle_ticks", "_limit", "_wheel", "closed", "idle", "key", "scheduled")
 
     def __init__(self, key: tuple[Any, ...], wheel: TimerWheel, idle_seconds: float, limit: int) -> None:
         self.key = key
         self._wheel = wheel
         self._idle_ticks = TimerWheel.ticks(idle_seconds)
         self._limit = limit
-        self._idle: deque[UpstreamConnection] = deque()
+        self.idle: deque[UpstreamConnection] = deque()
         self.closed = False
         self.scheduled = NEVER
-
-    def take(self) -> UpstreamConnection | None:
-        """The connection returned last, None if there is none."""
-        if not self._idle:
-            return None
-        connection = self._idle.pop()
-        connection.is_idle = False
-        return connection
 
     def put(self, connection: UpstreamConnection) -> None:
         """Keep `connection` for later: the response was read to its last byte, the request sent to its last.
 
         It is closed where there are enough, or where something came that nobody asked for.
         """
-        if self.closed or connection.stream.ready or len(self._idle) >= self._limit:
+        if self.closed or connection.stream.ready or len(self.idle) >= self._limit:
             connection.close()
             return
         connection.is_idle = connection.is_reused = True
         connection.expires = self._wheel.tick + self._idle_ticks
-        self._idle.append(connection)
+        self.idle.append(connection)
         if connection.expires < self.scheduled:
             self._wheel.schedule(self, connection.expires)
 
     def discard(self, connection: UpstreamConnection) -> None:
         """Close an idle connection."""
-        self._idle.remove(connection)
+        self.idle.remove(connection)
         connection.is_idle = False
         connection.close()
 
     def on_tick(self, tick: int) -> int:
         """For the wheel: close what has been idle too long; the oldest stand in front."""
-        while self._idle and self._idle[0].expires <= tick:
-            self.discard(self._idle[0])
-        return self._idle[0].expires if self._idle else NEVER
+        while self.idle and self.idle[0].expires <= tick:
+            self.discard(self.idle[0])
+        return self.idle[0].expires if self.idle else NEVER
 
     def close(self) -> None:
         """Close the idle ones; those in use close when they come back."""
         self.closed = True
         self._wheel.forget(self)
-        while self._idle:
-            self.discard(self._idle[-1])
+        while self.idle:
+            self.discard(self.idle[-1])
 
     def __len__(self) -> int:
-        return len(self._idle)
+        return len(self.idle)
 
     def __repr__(self) -> str:
-        return f"<Pool {self.key}, {len(self._idle)} idle>"
+        return f"<Pool {self.key}, {len(self.idle)} idle>"

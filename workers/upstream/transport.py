@@ -93,7 +93,11 @@ class Transport:
         pool = self._pools.get(server.key)
         if pool is None:
             pool = self.pool(server)
-        return pool.take() or self.dial(server, pool)
+        if pool.idle:
+            connection = pool.idle.pop()
+            connection.is_idle = False
+            return connection
+        return self.dial(server, pool)
 
     def dial(self, server: UpstreamServer, pool: Pool) -> UpstreamConnection:
         """A new connection, for `pool` to keep. Raises ProxyError."""
