@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from config.http import Shape
+from config.shape import Shape
 
 Severity = Literal["error", "warning"]
 

@@ -24,7 +24,18 @@ import msgpack
 import msgspec
 
 from config.findings import Finding
-from config.http import Router, Server, Service, Shape
+from config.http import Router, Server, ServersTransport, Service
+from config.layer4 import (
+    TCPMiddleware,
+    TCPRouter,
+    TCPServersTransport,
+    TCPService,
+    UDPRouter,
+    UDPService,
+)
+from config.middlewares import Middleware
+from config.shape import Shape
+from config.tls import StoredCertificate, TLSOptions, TLSStore
 
 MAGIC: Final = b"PNTSMAN\0"
 LAYOUT: Final = 1
@@ -53,10 +64,34 @@ class Meta(Shape, frozen=True, kw_only=True):
 
 
 class RoutingShard(Shape, frozen=True, kw_only=True):
-    """Routers and services (without their servers) whose names fall into one shard."""
+    """Objects by qualified name, those whose names fall into one shard. HTTP services leave their servers out.
+
+    Fields may be added without a new LAYOUT, because a reader skips what it does not know. That is safe here:
+    to a worker that knows no middlewares, say, a router that names one is a router with a missing middleware,
+    which is disabled and never served without it.
+    """
 
     routers: dict[str, Router] = {}
     services: dict[str, Service] = {}
+    middlewares: dict[str, Middleware] = {}
+    servers_transports: dict[str, ServersTransport] = {}
+    tcp_routers: dict[str, TCPRouter] = {}
+    tcp_services: dict[str, TCPService] = {}
+    tcp_middlewares: dict[str, TCPMiddleware] = {}
+    tcp_servers_transports: dict[str, TCPServersTransport] = {}
+    udp_routers: dict[str, UDPRouter] = {}
+    udp_services: dict[str, UDPService] = {}
+
+
+class TLSShard(Shape, frozen=True, kw_only=True):
+    """What handshakes with clients need; the private keys of server certificates are in no other section.
+
+    Certificates are keyed by `namespace/secret`, options and stores by qualified name (or `default`).
+    """
+
+    certificates: dict[str, StoredCertificate] = {}
+    options: dict[str, TLSOptions] = {}
+    stores: dict[str, TLSStore] = {}
 
 
 EndpointsShard = dict[str, list[Server]]
@@ -66,6 +101,7 @@ _DECODERS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
     "meta": msgspec.msgpack.Decoder(Meta),
     "routing": msgspec.msgpack.Decoder(RoutingShard),
     "endpoints": msgspec.msgpack.Decoder(EndpointsShard),
+    "tls": msgspec.msgpack.Decoder(TLSShard),
     "findings": msgspec.msgpack.Decoder(list[Finding]),
 }
 

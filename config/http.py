@@ -6,11 +6,13 @@ defaults; meanings never change in place, the layout number of a generation does
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-
-class Shape(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, frozen=True):
-    """Base of all dynamic configuration: Traefik's camelCase, defaults left out, immutable once made."""
+from config.middlewares import Middleware
+from config.shape import Shape as Shape  # noqa: PLC0414 - others have it from here
+from config.tls import Certificate
 
 
 class Domain(Shape, frozen=True, kw_only=True):
@@ -26,6 +28,18 @@ class RouterTLS(Shape, frozen=True, kw_only=True):
     domains: list[Domain] = []
 
 
+class IngressSource(Shape, frozen=True, kw_only=True):
+    """The Kubernetes object that a router was made from."""
+
+    namespace: str = ""
+    name: str = ""
+    kind: str = ""
+
+
+class RouterMetadata(Shape, frozen=True, kw_only=True):
+    ingress: IngressSource | None = None
+
+
 class Observability(Shape, frozen=True, kw_only=True):
     """None means: take the entry point's value."""
 
@@ -33,6 +47,7 @@ class Observability(Shape, frozen=True, kw_only=True):
     metrics: bool | None = None
     tracing: bool | None = None
     trace_verbosity: str = ""
+    metadata: RouterMetadata | None = None
 
 
 class Router(Shape, frozen=True, kw_only=True):
@@ -121,12 +136,112 @@ class Weighted(Shape, frozen=True, kw_only=True):
     sticky: Sticky | None = None
 
 
+class HighestRandomWeight(Shape, frozen=True, kw_only=True):
+    """Each client address keeps to one child; a child's share follows its weight."""
+
+    services: list[WeightedEntry] = []
+
+
+class Mirror(Shape, frozen=True, kw_only=True):
+    """`percent` of the requests, 0 to 100, are repeated to the service `name`."""
+
+    name: str = ""
+    percent: int = 0
+
+
+class Mirroring(Shape, frozen=True, kw_only=True):
+    """`mirror_body` None means true; `max_body_size` is in bytes, None and -1 mean no limit."""
+
+    service: str = ""
+    mirror_body: bool | None = None
+    max_body_size: int | None = None
+    mirrors: list[Mirror] = []
+
+
+class FailoverErrors(Shape, frozen=True, kw_only=True):
+    """Codes and ranges (`502-504`) that send a request to the fallback.
+
+    `max_request_body_bytes`: None and -1 mean no limit; a larger body is refused.
+    """
+
+    max_request_body_bytes: int | None = None
+    status: list[str] = []
+
+
+class Failover(Shape, frozen=True, kw_only=True):
+    service: str = ""
+    fallback: str = ""
+    errors: FailoverErrors | None = None
+
+
+class KubernetesSource(Shape, frozen=True, kw_only=True):
+    """The Kubernetes Service behind a load balancer; `port` as the reference spells it: number or name."""
+
+    namespace: str = ""
+    name: str = ""
+    port: str = ""
+
+
+class ServiceMetadata(Shape, frozen=True, kw_only=True):
+    kubernetes: KubernetesSource | None = None
+
+
+class ServiceObservability(Shape, frozen=True, kw_only=True):
+    metadata: ServiceMetadata | None = None
+
+
 class Service(Shape, frozen=True, kw_only=True):
-    """Exactly one of the members is set."""
+    """Exactly one of the kinds is set; `middlewares` and `observability` stand beside it.
+
+    What composed services can have in files only (`healthCheck`) is left out.
+    """
 
     load_balancer: LoadBalancer | None = None
     weighted: Weighted | None = None
     middlewares: list[str] = []
+    mirroring: Mirroring | None = None
+    highest_random_weight: HighestRandomWeight | None = None
+    failover: Failover | None = None
+    observability: ServiceObservability | None = None
+
+
+class ForwardingTimeouts(Shape, frozen=True, kw_only=True):
+    """Go duration text; empty means zero, that is no limit."""
+
+    dial_timeout: str = ""
+    response_header_timeout: str = ""
+    idle_conn_timeout: str = ""
+    read_idle_timeout: str = ""
+    ping_timeout: str = ""
+
+
+FORWARDING_TIMEOUTS_DEFAULTS: Final = ForwardingTimeouts(
+    dial_timeout="30s", idle_conn_timeout="1m30s", ping_timeout="15s"
+)
+
+
+class Spiffe(Shape, frozen=True, kw_only=True):
+    """Whom to accept as a SPIFFE peer; `ids` win over `trust_domain`, both empty accept any."""
+
+    ids: list[str] = []
+    trust_domain: str = ""
+
+
+class ServersTransport(Shape, frozen=True, kw_only=True):
+    """How servers are spoken to. `root_cas` are PEM texts and replace the system's, `certificates` are ours."""
+
+    server_name: str = ""
+    insecure_skip_verify: bool = False
+    root_cas: list[str] = msgspec.field(default_factory=list, name="rootCAs")
+    certificates: list[Certificate] = []
+    cipher_suites: list[str] = []
+    min_version: str = ""
+    max_version: str = ""
+    max_idle_conns_per_host: int = 0
+    forwarding_timeouts: ForwardingTimeouts | None = None
+    disable_http2: bool = msgspec.field(default=False, name="disableHTTP2")
+    peer_cert_uri: str = msgspec.field(default="", name="peerCertURI")
+    spiffe: Spiffe | None = None
 
 
 class HTTPConfiguration(Shape, frozen=True, kw_only=True):
@@ -134,3 +249,5 @@ class HTTPConfiguration(Shape, frozen=True, kw_only=True):
 
     routers: dict[str, Router] = {}
     services: dict[str, Service] = {}
+    middlewares: dict[str, Middleware] = {}
+    servers_transports: dict[str, ServersTransport] = {}

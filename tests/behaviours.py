@@ -25,6 +25,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 COMPATIBILITY: Final = ROOT / "docs" / "compatibility.md"
 BEGIN: Final = "<!-- behaviours: begin, written by `python -m tests.behaviours --write-compatibility` -->"
 END: Final = "<!-- behaviours: end -->"
+DEFAULT: Final = ["-n", "auto", "-m", "behaviour"]
 NUMBER: Final = re.compile(r"([A-Z]{2})-([1-9][0-9]*)")
 
 
@@ -189,17 +190,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.behaviours", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument(
-        "--read", type=Path, metavar="FILE", help="read a record instead of running the suite"
-    )
+    parser.add_argument("--read", type=Path, metavar="FILE", help="read a record instead of running the suite")
     parser.add_argument("--write-compatibility", action="store_true", help="refresh docs/compatibility.md")
-    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --; default: -n auto")
+    parser.add_argument("pytest", nargs="*", help=f"arguments for pytest, after --; default: {' '.join(DEFAULT)}")
     options = parser.parse_args(argv)
     code = 0
     if options.read:
         outcomes: Outcomes = json.loads(options.read.read_text())
     else:
-        code, outcomes = run_suite(options.pytest or ["-n", "auto"])
+        code, outcomes = run_suite(options.pytest or DEFAULT)
     print(as_text(outcomes))
     if options.write_compatibility:
         write_compatibility(outcomes)

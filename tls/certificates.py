@@ -83,10 +83,10 @@ class Certificate:
         """
         chain_pem = _certificate_blocks(certificate_pem)
         key_block = _private_key_block(key_pem)
-        chain = _parse_chain(chain_pem)
-        leaf = chain[0]
-        _check_pair(chain, _public_key_of(key_block))
         with _quiet():
+            chain = _parse_chain(chain_pem)
+            leaf = chain[0]
+            _check_pair(chain, _public_key_of(key_block))
             return cls(
                 chain_pem,
                 key_block,
@@ -180,7 +180,7 @@ def _parse_chain(chain_pem: bytes) -> list[x509.Certificate]:
 
 def _public_key_of(key_block: bytes) -> bytes:
     try:
-        # The primes of an RSA key are not re-tested (100 ms each): a wrong key fails the comparison or the handshake.
+        # The primes of an RSA key are not tested again (100 ms a key): a wrong one fails the comparison below.
         key = load_pem_private_key(key_block, None, unsafe_skip_rsa_key_validation=True)
         return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except _UNREADABLE:

@@ -91,13 +91,15 @@ class HelloSniffer:
         if not self._handshake and self._pending[0] not in (_HANDSHAKE, _SSL_2):
             return Sniffed.NOT_TLS
         position = 0
-        while (end := _record_end(self._pending, position)) and not _is_complete(self._handshake):
+        # what follows the hello (early data, say) is not looked at: OpenSSL judges it
+        while not _is_complete(self._handshake):
+            end = _record_end(self._pending, position)
+            if not end:
+                del self._pending[:position]
+                return Sniffed.MORE
             self._handshake += self._pending[position + 5 : end]
             position = end
-        del self._pending[:position]
-        if _is_complete(self._handshake):
-            return _client_hello(bytes(self._handshake))
-        return Sniffed.MORE
+        return _client_hello(bytes(self._handshake))
 
 
 def sniff(data: bytes) -> Outcome:

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
-from config.http import Shape
 
+from config.http import Shape
 from tls import ciphers
 from tls.certificates import certificates_in
 
@@ -151,7 +151,9 @@ def cipher_string(names: Sequence[str] | None, warnings: list[str]) -> str:
     for position, name in enumerate(names):
         if name not in ciphers.KNOWN_CIPHERS:
             raise OptionError(
-                f"cipherSuites[{position}]", f"unknown cipher suite {name!r}", _nearest(name, ciphers.KNOWN_CIPHERS)
+                f"cipherSuites[{position}]",
+                f"unknown cipher suite {name!r}",
+                _nearest(name, ciphers.KNOWN_CIPHERS),
             )
         if name in ciphers.GONE_CIPHERS:
             warnings.append(f"cipherSuites[{position}]: {name} is insecure and no longer available; left out")
@@ -193,7 +195,9 @@ def _client_auth(auth: ClientAuth) -> tuple[ClientAuthType, tuple[str, ...]]:
     kind = _client_auth_type(auth.client_auth_type) if auth.client_auth_type else default
     if kind.verifies and not auth.ca_files:
         raise OptionError(
-            "clientAuth.caFiles", f"{kind.value} needs a certificate authority", "name a Secret with tls.ca or ca.crt"
+            "clientAuth.caFiles",
+            f"{kind.value} needs a certificate authority",
+            "name a Secret with tls.ca or ca.crt",
         )
     return kind, tuple(auth.ca_files)
 

@@ -42,9 +42,13 @@ def wildcard_suffix(name: str) -> str:
 
 
 def parent_name(name: str) -> str:
-    """The name without its first label, empty for a single label or an address."""
+    """The name without its first label, empty for a single label.
+
+    >>> parent_name("www.example.com")
+    'example.com'
+    """
     label, _, rest = name.partition(".")
-    return rest if label and not label.isdigit() else ""
+    return rest if label else ""
 
 
 class NameTable(Generic[Value]):

@@ -50,7 +50,9 @@ class CertificateStore:
 
     __slots__ = ("_bundles", "_exact", "_members", "_sources", "_wildcard", "default")
 
-    def __init__(self, certificates: Mapping[str, Certificate] | None = None, default: Bundle | None = None) -> None:
+    def __init__(
+        self, certificates: Mapping[str, Certificate] | None = None, default: Bundle | None = None
+    ) -> None:
         """`certificates`: by source (`namespace/secret`). `default` None: nothing to show, handshakes end."""
         self.default = default
         self._sources: dict[str, Certificate] = {}

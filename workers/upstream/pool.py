@@ -17,7 +17,7 @@ from workers.timers import NEVER, TimerWheel
 class UpstreamConnection:
     """One connection to a server. In use by one exchange, or idle in its pool, or closed."""
 
-    __slots__ = ("expires", "is_reused", "isidle", "pool", "stream")
+    __slots__ = ("expires", "is_idle", "is_reused", "pool", "stream")
 
     def __init__(self, stream: Stream, pool: Pool) -> None:
         self.stream = stream

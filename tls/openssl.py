@@ -1,0 +1,70 @@
+"""The few OpenSSL calls that pyOpenSSL does not wrap, behind typed functions: the only door to the raw binding.
+
+All are part of the binding that pyOpenSSL itself is written on. Each checks the result and raises SSL.Error: a
+setting that did not take is never passed over.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Final
+
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from OpenSSL import SSL
+
+_lib: Final[Any] = Binding().lib
+_ffi: Final[Any] = Binding().ffi
+
+OP_PRIORITIZE_CHACHA: Final = 1 << 21
+"""Prefer ChaCha20 where the client lists it first (no AES hardware there); not named by pyOpenSSL."""
+OP_NO_RENEGOTIATION: Final[int] = _lib.SSL_OP_NO_RENEGOTIATION
+MODE_RELEASE_BUFFERS: Final[int] = _lib.SSL_MODE_RELEASE_BUFFERS
+
+
+def set_context_groups(context: SSL.Context, groups: str) -> bool:
+    """Groups for every connection made from `context`; False if this OpenSSL does not know one of them."""
+    done = bool(_lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
+    _lib.ERR_clear_error()
+    return done
+
+
+def set_groups(connection: SSL.Connection, groups: str) -> None:
+    """Groups of one connection, before its handshake. Raises SSL.Error."""
+    _check(_lib.SSL_set1_curves_list(connection._ssl, groups.encode()), f"groups {groups} cannot be used")
+
+
+def was_resumed(connection: SSL.Connection) -> bool:
+    """Whether the finished handshake resumed an earlier session."""
+    return bool(_lib.SSL_session_reused(connection._ssl))
+
+
+def expect_host(connection: SSL.Connection, host: str) -> None:
+    """Let the handshake fail unless a subject alternative name of the peer covers `host` (a name or an address).
+
+    As Go: a wildcard is a whole first label and the common name never counts. Raises SSL.Error.
+    """
+    parameters = _lib.SSL_get0_param(connection._ssl)
+    flags = _lib.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | _lib.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
+    _lib.X509_VERIFY_PARAM_set_hostflags(parameters, flags)
+    try:
+        packed = ipaddress.ip_address(host).packed
+    except ValueError:
+        encoded = host.encode("idna" if not host.isascii() else "ascii")
+        done = _lib.X509_VERIFY_PARAM_set1_host(parameters, encoded, len(encoded))
+    else:
+        done = _lib.X509_VERIFY_PARAM_set1_ip(parameters, packed, len(packed))
+    _check(done, f"{host!r} cannot be verified")
+
+
+def verify_failure(connection: SSL.Connection) -> str:
+    """OpenSSL's sentence about the peer's certificate, empty if it was fine or never judged."""
+    code = _lib.SSL_get_verify_result(connection._ssl)
+    if code == _lib.X509_V_OK:
+        return ""
+    return str(_ffi.string(_lib.X509_verify_cert_error_string(code)).decode("ascii", "replace"))
+
+
+def _check(result: int, message: str) -> None:
+    if result != 1:
+        _lib.ERR_clear_error()
+        raise SSL.Error(message)

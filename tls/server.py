@@ -1,0 +1,111 @@
+"""How a connection gets its option and certificate, and how sessions resume across workers, never across options.
+
+What OpenSSL does (probed, and pinned by the tests of this file):
+- Ticket keys belong to the context that a connection was *made* from and stay with it when the context is
+  switched. pyOpenSSL cannot set ticket keys. So every connection is made from one base context, which is made
+  before the fork: all workers share its keys and a ticket of one is good at every other.
+- Certificates, cipher list, ALPN callback, authorities and session id context come from the context *switched
+  to*; versions, verify mode, options and groups do not, they stay the connection's own.
+- A ticket is judged while the ClientHello is parsed, before the servername callback runs. A switch in that
+  callback is too late: the session id context compared would be that of the base.
+
+So nothing happens in callbacks: the ClientHello is sniffed first, option and certificate are chosen from it, then
+the connection is made from the base, switched before its handshake begins, and given the rest of the settings
+itself. The session id context is the identity of the settings (a digest of the option's name and all its
+fields): a ticket earned without a client certificate, under other authorities or before an option changed
+means a full handshake. Should OpenSSL read another server name than was sniffed (a second ClientHello may differ
+from the first), the handshake fails at its end. Keys live as long as the base, so until the master makes a new
+one (reload of the static configuration, upgrade).
+"""
+
+from __future__ import annotations
+
+import datetime
+import socket
+from typing import Final, NamedTuple
+
+from OpenSSL import SSL
+
+from tls import ciphers, openssl
+from tls.contexts import ContextCache, connection_options, offer_groups, verify_callback, verify_mode
+from tls.options import TLSSettings
+from tls.server_names import normalize_server_name
+from tls.store import Bundle
+
+SESSION_SECONDS: Final = 2 * 3600
+"""How long a ticket is good: what a stolen ticket key would open."""
+
+
+class Selection(NamedTuple):
+    """Everything decided for a connection before its handshake. `server_name`: as sniffed, normalized."""
+
+    settings: TLSSettings
+    bundle: Bundle
+    server_name: str
+
+
+class ServerConnection(SSL.Connection):
+    """A server side of TLS. Call `do_handshake` until it returns before reading or writing anything."""
+
+    selection: Selection
+
+    def do_handshake(self) -> None:
+        """Raises what pyOpenSSL raises, and SSL.Error if the finished handshake is not the one selected."""
+        super().do_handshake()
+        if normalize_server_name((self.get_servername() or b"").decode("latin-1")) != self.selection.server_name:
+            raise SSL.Error("the server name changed during the handshake")
+        if self.resumed and self.selection.settings.client_auth.verifies:
+            self._check_dates()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the handshake took up an earlier session."""
+        return openssl.was_resumed(self)
+
+    def _check_dates(self) -> None:
+        """A session remembers that the client's certificate was verified, not that it has expired since."""
+        peer = self.get_peer_certificate(as_cryptography=True)
+        now = datetime.datetime.now(datetime.UTC)
+        if peer is not None and not peer.not_valid_before_utc <= now <= peer.not_valid_after_utc:
+            raise SSL.Error("the client certificate of the resumed session has expired")
+
+
+class ServerBase:
+    """The start of every server connection and owner of the ticket keys. Make it once, before the fork."""
+
+    def __init__(self, session_seconds: int = SESSION_SECONDS) -> None:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        # as wide as any option may ask for: each connection narrows it
+        context.set_min_proto_version(ciphers.VERSIONS["VersionTLS10"])
+        context.set_options(
+            SSL.OP_CIPHER_SERVER_PREFERENCE
+            | SSL.OP_NO_COMPRESSION
+            | openssl.OP_PRIORITIZE_CHACHA
+            | openssl.OP_NO_RENEGOTIATION
+        )
+        context.set_mode(openssl.MODE_RELEASE_BUFFERS)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_timeout(session_seconds)
+        # equal to no settings' identity, and present: without one OpenSSL resumes anything
+        context.set_session_id(b"pointsman base")
+        offer_groups(context)
+        self._context = context
+
+    def connect(
+        self, selection: Selection, contexts: ContextCache, transport: socket.socket | None
+    ) -> ServerConnection:
+        """A connection ready for `do_handshake`, over the descriptor of `transport` or memory (None).
+
+        Raises SSL.Error if no context can be made; the client must then be closed, there is no fall-back.
+        """
+        settings = selection.settings
+        context = contexts.get(settings, selection.bundle)
+        connection = ServerConnection(self._context, transport)
+        connection.selection = selection
+        connection.set_context(context)
+        connection.set_options(connection_options(settings))
+        connection.set_verify(verify_mode(settings.client_auth), verify_callback(settings.client_auth))
+        if settings.curves:
+            openssl.set_groups(connection, settings.curves)
+        connection.set_accept_state()
+        return connection
