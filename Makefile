@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 DEV_STAMP := $(VENV)/.stamp-dev
-JOBS ?= auto
+JOBS ?= logical
 
 .PHONY: venv demo test check bench behaviours envtest format schema clean help
 

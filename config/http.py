@@ -13,11 +13,7 @@ import msgspec
 from config.middlewares import Middleware
 from config.shape import Shape as Shape  # noqa: PLC0414 - others have it from here
 from config.tls import Certificate
-
-
-class Domain(Shape, frozen=True, kw_only=True):
-    main: str = ""
-    sans: list[str] = []
+from config.tls import Domain as Domain  # noqa: PLC0414
 
 
 class RouterTLS(Shape, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from config.http import Domain, Spiffe, WeightedEntry
+from config.http import Spiffe, WeightedEntry
 from config.shape import Shape
-from config.tls import Certificate
+from config.tls import Certificate, Domain
 
 
 class TCPRouterTLS(Shape, frozen=True, kw_only=True):

@@ -6,8 +6,14 @@ must not open that file. What the texts are worth is for the `tls` room to judge
 
 from __future__ import annotations
 
-
 from config.shape import Shape
+
+
+class Domain(Shape, frozen=True, kw_only=True):
+    """Names that a certificate is to be had for."""
+
+    main: str = ""
+    sans: list[str] = []
 
 
 class Certificate(Shape, frozen=True, kw_only=True):
@@ -43,16 +49,11 @@ class TLSOptions(Shape, frozen=True, kw_only=True):
     disable_session_tickets: bool = False
 
 
-class GeneratedDomain(Shape, frozen=True, kw_only=True):
-    main: str = ""
-    sans: list[str] = []
-
-
 class GeneratedCertificate(Shape, frozen=True, kw_only=True):
     """A default certificate to be had from an ACME resolver."""
 
     resolver: str = ""
-    domain: GeneratedDomain | None = None
+    domain: Domain | None = None
 
 
 class TLSStore(Shape, frozen=True, kw_only=True):

@@ -65,9 +65,7 @@ def test_a_behaviour_is_tested_when_one_test_passed_and_none_failed(tmp_path: Pa
 
 
 def test_an_error_in_the_teardown_counts_against_a_test(tmp_path: Path) -> None:
-    outcomes = record(
-        tmp_path, report("MW-5", "a", "call", "passed"), report("MW-5", "a", "teardown", "failed")
-    )
+    outcomes = record(tmp_path, report("MW-5", "a", "call", "passed"), report("MW-5", "a", "teardown", "failed"))
     assert behaviours.standing("MW", outcomes).failing == [5]
 
 

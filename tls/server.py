@@ -20,8 +20,9 @@ one (reload of the static configuration, upgrade).
 
 from __future__ import annotations
 
-import datetime
 import socket
+import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from OpenSSL import SSL
@@ -48,13 +49,16 @@ class ServerConnection(SSL.Connection):
     """A server side of TLS. Call `do_handshake` until it returns before reading or writing anything."""
 
     selection: Selection
+    clock: Callable[[], float]
 
     def do_handshake(self) -> None:
         """Raises what pyOpenSSL raises, and SSL.Error if the finished handshake is not the one selected."""
         super().do_handshake()
-        if normalize_server_name((self.get_servername() or b"").decode("latin-1")) != self.selection.server_name:
-            raise SSL.Error("the server name changed during the handshake")
-        if self.resumed and self.selection.settings.client_auth.verifies:
+        resumed = self.resumed
+        # below TLS 1.3 there is one ClientHello, and a resumed session would answer with its own old name
+        if not resumed or self.get_protocol_version() >= ciphers.HIGHEST:
+            self._check_name()
+        if resumed and self.selection.settings.client_auth.verifies:
             self._check_dates()
 
     @property
@@ -62,18 +66,24 @@ class ServerConnection(SSL.Connection):
         """Whether the handshake took up an earlier session."""
         return openssl.was_resumed(self)
 
+    def _check_name(self) -> None:
+        name = (self.get_servername() or b"").decode("latin-1")
+        if normalize_server_name(name) != self.selection.server_name:
+            raise SSL.Error("the server name changed during the handshake")
+
     def _check_dates(self) -> None:
         """A session remembers that the client's certificate was verified, not that it has expired since."""
         peer = self.get_peer_certificate(as_cryptography=True)
-        now = datetime.datetime.now(datetime.UTC)
-        if peer is not None and not peer.not_valid_before_utc <= now <= peer.not_valid_after_utc:
+        if peer is not None and self.clock() > peer.not_valid_after_utc.timestamp():
             raise SSL.Error("the client certificate of the resumed session has expired")
 
 
 class ServerBase:
     """The start of every server connection and owner of the ticket keys. Make it once, before the fork."""
 
-    def __init__(self, session_seconds: int = SESSION_SECONDS) -> None:
+    def __init__(self, session_seconds: int = SESSION_SECONDS, clock: Callable[[], float] = time.time) -> None:
+        """`session_seconds`: how long a ticket is good. `clock`: Unix seconds."""
+        self.clock = clock
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         # as wide as any option may ask for: each connection narrows it
         context.set_min_proto_version(ciphers.VERSIONS["VersionTLS10"])
@@ -102,6 +112,7 @@ class ServerBase:
         context = contexts.get(settings, selection.bundle)
         connection = ServerConnection(self._context, transport)
         connection.selection = selection
+        connection.clock = self.clock
         connection.set_context(context)
         connection.set_options(connection_options(settings))
         connection.set_verify(verify_mode(settings.client_auth), verify_callback(settings.client_auth))

@@ -28,6 +28,8 @@ ACCEPTS_PER_WAKE: Final = 16
 PAUSE_SECONDS: Final = 0.25
 """Rest after the process ran out of descriptors."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_GONE: Final = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH)
+"""The connection was lost before it was taken (accept(2)); the next one may be fine."""
 _KEEP_ALIVE_PROBE_SECONDS: Final = 180
 _READ: Final = 1
 
@@ -70,7 +72,9 @@ class EntryPointServer:
         # What a listening socket is set to, its connections inherit.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_PROBE_SECONDS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _GONE: Final = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH)
+"""The connection was lost before it was taken (accept(2)); the next one may be fine."""
+_KEEP_ALIVE_PROBE_SECONDS)
         self.wheel.every_tick(self._on_tick)
         self._watcher = self._hub.loop.io(listener.fileno(), _READ)
         self._watcher.start(self._accept_some)
@@ -90,7 +94,9 @@ class EntryPointServer:
             if error.errno in _EXHAUSTED:
                 self._pause(error)
                 return False
-            return True  # a connection that was gone before it was taken
+            if error.errno in _GONE:
+                return True
+            raise
         connection = socket.socket(self._listener.family, self._listener.type, 0, descriptor)
         connection.setblocking(False)
         client = Client(_peer_ip(address), address[1], False, self.name, self._policy)

@@ -139,6 +139,11 @@ class Stream:
         except OSError:
             return True
 
+    def give_way(self) -> None:
+        """Let other greenlets and I/O have a turn."""
+        self._loop.run_callback(getcurrent().switch)
+        self._park()
+
     def cancel_read(self) -> None:
         """Wake the greenlet that reads, if any, with StreamCancelled."""
         reader, self._reader = self._reader, None

@@ -5,6 +5,7 @@ The server side does what a worker does: sniff the first bytes, select, connect 
 
 from __future__ import annotations
 
+import re
 import ssl
 import tempfile
 from collections.abc import Sequence
@@ -71,6 +72,14 @@ class Result:
     silent: bool = False
 
     @property
+    def alert(self) -> str:
+        """The alert the client got, in OpenSSL's words: `protocol version`; empty if there was none."""
+        found = re.search(r"alert ([a-z ]+?) \(", self.error) or re.search(
+            r"tlsv1 (unrecognized name)", self.error
+        )
+        return found[1] if found else ""
+
+    @property
     def ok(self) -> bool:
         return not self.error and not self.refused
 
@@ -135,7 +144,7 @@ class _Conversation:
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self.result.error = error.reason or str(error)
+            self.result.error = str(error)
         return False
 
     def _server_step(self) -> None:

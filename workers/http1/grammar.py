@@ -27,6 +27,10 @@ LONGEST_LENGTH_DIGITS: Final = 18
 """Of a Content-Length: so much fits into every machine's integers."""
 
 
+MOST_LINES: Final = 16384
+"""Header lines of one head; with a megabyte of the shortest ones a worker would stand still."""
+
+
 class RequestParts(NamedTuple):
     """A well-formed request head."""
 
@@ -52,6 +56,8 @@ def request_head(data: bytes) -> RequestParts | Failure | None:
     end = data.find(b"\r\n\r\n", start)
     if end < 0:
         return early_refusal(data)
+    if data.count(b"\r\n", start, end) > MOST_LINES:
+        return errors.HEADERS_TOO_LARGE
     if _BARE_LINE_FEED.search(data, start, end):
         return _refusal_of(data[start:end].split(b"\r\n"))
     first, *lines = data[start:end].split(b"\r\n")
@@ -72,7 +78,7 @@ def response_head(data: bytes) -> ResponseParts | Failure | None:
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return early_response_refusal(data)
-    if _BARE_LINE_FEED.search(data, 0, end):
+    if data.count(b"\r\n", 0, end) > MOST_LINES or _BARE_LINE_FEED.search(data, 0, end):
         return errors.MALFORMED_RESPONSE
     first, *lines = data[:end].split(b"\r\n")
     match = _STATUS_LINE.fullmatch(first)

@@ -134,9 +134,11 @@ class ServerConnection:
                 if rest is None:
                     return
                 data = rest
-                if not data:
-                    if site.draining:
-                        return
+                if data:
+                    stream.give_way()  # one client's pipeline must not hold up everybody else
+                elif site.draining:
+                    return
+                else:
                     stream.set_read_deadline(stream.wheel.tick + idle_ticks)
         except StreamError:
             return
@@ -158,10 +160,13 @@ class ServerConnection:
             self._refuse(errors.HEADERS_TOO_LARGE)
             return None
         exchange = Http1Exchange(self, request, data[request.consumed :])
+        self.stream.read_deadline = NEVER  # nobody reads until the body is wanted
         if request.content_length or options.write_ticks < NEVER:
             self._arm(exchange)
         self._handle(exchange, request)
         self.served += 1
+        if options.write_ticks < NEVER:
+            self.stream.write_deadline = NEVER
         if exchange.closes or (request.content_length and not exchange.drain()):
             self._end(exchange)
             return None

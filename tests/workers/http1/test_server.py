@@ -162,6 +162,28 @@ def test_many_header_lines_below_the_limit_are_served() -> None:
         assert len(stage.request.header_values(b"x-a")) == 9300
 
 
+def test_a_megabyte_of_tiny_header_lines_is_431() -> None:
+    """ADV-F-6: the limit in bytes does not bound the work."""
+    with Stage(handler=respond()) as stage:
+        client = stage.client()
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 200_000 + b"\r\n")
+        assert client.read_to_end().endswith(b"\r\n\r\n431 Request Header Fields Too Large")
+
+
+def test_long_pipeline_lets_others_have_their_turn() -> None:
+    """ADV-F-7"""
+    with Stage(handler=respond()) as stage:
+        greedy, modest = stage.client(), stage.client()
+        wait_until(lambda: stage.server.open_connections == 2, pause=gevent.sleep)
+        greedy.send(GET * 1500)
+        modest.send(b"GET /modest HTTP/1.1\r\nHost: a\r\n\r\n")
+        modest.response()
+        order = [request.path for request in stage.table.requests]
+        assert order.index(b"/modest") < 1400
+        for _ in range(1500):
+            greedy.response()
+
+
 @pytest.mark.behaviour("DP-7")
 @pytest.mark.parametrize(("size", "status"), [(2048, 200), (8192, 431)])
 def test_small_limit_has_4_kib_of_slack(size: int, status: int) -> None:
