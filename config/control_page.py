@@ -34,6 +34,7 @@ class Head(IntEnum):
     READY = 7  # 1 from the moment every wanted worker serves a complete configuration
     PROVIDER_HEARTBEAT_NS = 16  # written by the provider (monotonic clock)
     PROVIDER_SYNCED = 17  # written by the provider: 1 while every watched kind is listed and watched
+    KINDS_LISTED = 18  # written by the provider: bit n says that kind n of its table has been listed, see Feeds
 
 
 class Cell(IntEnum):

@@ -1,16 +1,18 @@
 """Names, arities and value checks of the matchers, for both syntaxes of HTTP rules.
 
-Two tables, one a syntax: matcher name -> Form. What a matcher does with a request is decided by the workers.
+Two tables, one a syntax: matcher name -> Form; those of TCP rules are in `rule_matchers_tcp`. What a matcher does
+with a request is decided by the workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, NamedTuple
 
 from config import networks, regex, rule_templates
 
 Values = tuple[bytes, ...]
+Syntax = Literal["v2", "v3"]
 
 
 class ValueRefused(ValueError):
@@ -56,6 +58,20 @@ class Form(NamedTuple):
         return ""
 
 
+class Table:
+    """The matchers that one type of router (`title`) knows: forms by name, names by spelling, for each syntax."""
+
+    __slots__ = ("forms", "names", "title")
+
+    def __init__(self, title: str, *, v2: Mapping[str, Form], v3: Mapping[str, Form]) -> None:
+        self.title = title
+        self.forms: Mapping[Syntax, Mapping[str, Form]] = {"v2": v2, "v3": v3}
+        self.names: Mapping[Syntax, Mapping[str, str]] = {
+            syntax: {spelling: name for name in forms for spelling in spellings(name)}
+            for syntax, forms in self.forms.items()
+        }
+
+
 def spellings(name: str) -> set[str]:
     """The ways to write a matcher's name: as it is, all lower, all upper, only the first letter upper."""
     return {name, name.lower(), name.upper(), name.capitalize()}
@@ -82,7 +98,7 @@ def _path(values: Values) -> None:
             raise ValueRefused(f"{text(value)} must start with a /")
 
 
-def _network(values: Values) -> None:
+def check_network(values: Values) -> None:
     for value in values:
         networks.parse_network(value.decode("utf-8", "backslashreplace"))
 
@@ -138,7 +154,7 @@ V3: Final[dict[str, Form]] = {
     "HeaderRegexp": Form(2, 2, _pattern),
     "Query": Form(1, 2, _anything),
     "QueryRegexp": Form(1, 2, _query_pattern),
-    "ClientIP": Form(1, 1, _network),
+    "ClientIP": Form(1, 1, check_network),
 }
 
 V2: Final[dict[str, Form]] = {
@@ -151,5 +167,7 @@ V2: Final[dict[str, Form]] = {
     "Headers": Form(2, None, _anything, step=2),
     "HeadersRegexp": Form(2, None, _pattern_pairs, step=2),
     "Query": Form(1, None, _query_templates),
-    "ClientIP": Form(1, None, _network),
+    "ClientIP": Form(1, None, check_network),
 }
+
+HTTP: Final = Table("HTTP", v2=V2, v3=V3)

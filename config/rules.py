@@ -1,8 +1,8 @@
-"""Rule text of HTTP routers -> syntax tree.
+"""Rule text of HTTP and TCP routers -> syntax tree.
 
-`rules.lark` is the grammar; this file turns its result into an immutable tree, checks matcher names and values
-against the tables of `rule_matchers`, and words the errors. Negation is pushed down to the matchers (De Morgan),
-so `Not` holds a Matcher and nothing else. Any text gives a tree or a RuleError, in time linear in its length.
+`rules.lark` is the grammar; this file turns its result into an immutable tree and checks matcher names and values
+against the tables of `rule_matchers` and `rule_matchers_tcp`; `rule_errors` words the errors. Negation is pushed
+down to the matchers (De Morgan), so `Not` holds a Matcher and nothing else. Any text gives a tree or a RuleError, in time linear in its length.
 """
 
 from __future__ import annotations
@@ -16,33 +16,19 @@ from typing import Final, Literal
 import lark
 import msgspec
 
-from config import rule_matchers
-
-Syntax = Literal["v2", "v3"]
+from config.rule_errors import RuleError as RuleError  # noqa: PLC0414 - others have it from here
+from config.rule_errors import syntax_error, unknown_matcher
+from config.rule_matchers import HTTP, Syntax, Table
 
 LONGEST_RULE: Final = 64 * 1024
 """Characters a rule may have."""
 DEEPEST_NESTING: Final = 100
 """Levels of `&&` within `||` within `&&` a rule may have; parentheses alone do not count."""
 
-_FORMS: Final = {"v2": rule_matchers.V2, "v3": rule_matchers.V3}
-_NAMES: Final = {
-    syntax: {spelling: name for name in forms for spelling in rule_matchers.spellings(name)}
-    for syntax, forms in _FORMS.items()
-}
 _ESCAPE: Final = re.compile(
     r"""\\(?:([abfnrtv\\"])|([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(?s:.?))"""
 )
 _SIMPLE_ESCAPES: Final = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
-
-
-class RuleError(ValueError):
-    """A rule that cannot be used. `message` says what to change, `column` counts characters of the rule from 1."""
-
-    def __init__(self, message: str, column: int = 1) -> None:
-        super().__init__(f"{message} (column {column})")
-        self.message = message
-        self.column = column
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -71,16 +57,19 @@ class Or(msgspec.Struct, frozen=True):
 Tree = Matcher | Not | And | Or
 
 
-def parse(rule: str, syntax: str = "v3") -> Tree:
-    """The tree of `rule`; a `syntax` other than v2 is v3. Raises RuleError, values and patterns checked too."""
+def parse(rule: str, syntax: str = "v3", matchers: Table = HTTP) -> Tree:
+    """The tree of `rule`; a `syntax` other than v2 is v3. Raises RuleError, values and patterns checked too.
+
+    `matchers` is HTTP or TCP.
+    """
     known: Syntax = "v2" if syntax == "v2" else "v3"
     _check_text(rule)
     try:
         # Go ignores one byte order mark in front; a blank in its place keeps the columns true.
         draft = _grammar().parse(" " + rule[1:] if rule[:1] == "\ufeff" else rule)
     except lark.exceptions.UnexpectedInput as error:
-        raise _syntax_error(rule, error) from None
-    return _finished(draft, known, negated=False, levels=DEEPEST_NESTING)
+        raise syntax_error(rule, error) from None
+    return _Finisher(known, matchers).finished(draft, negated=False, levels=DEEPEST_NESTING)
 
 
 def matchers_of(tree: Tree) -> Iterator[Matcher]:
@@ -97,9 +86,10 @@ def matchers_of(tree: Tree) -> Iterator[Matcher]:
 def hosts_of(tree: Tree) -> tuple[str, ...]:
     """Host names that `tree` mentions, also under `!`: lower case, each once, in the order of the rule.
 
-    These are the names whose TLS connections belong to the router, and those a certificate is needed for.
+    These are the names whose TLS connections belong to the router, and those a certificate is needed for. Of a TCP
+    rule they are the values of HostSNI, `*` included.
     """
-    named = (matcher for matcher in matchers_of(tree) if matcher.name in {"Host", "HostHeader"})
+    named = (matcher for matcher in matchers_of(tree) if matcher.name in {"Host", "HostHeader", "HostSNI"})
     return tuple(dict.fromkeys(value.decode("ascii").lower() for matcher in named for value in matcher.args))
 
 
@@ -148,34 +138,40 @@ def _grammar() -> lark.Lark:
     return lark.Lark(source, start="rule", parser="lalr", transformer=_Drafter(), maybe_placeholders=False)
 
 
-def _finished(draft: _Draft | _Call, syntax: Syntax, *, negated: bool, levels: int) -> Tree:
-    if isinstance(draft, _Call):
-        matcher = _matcher(draft, syntax)
-        return Not(matcher) if negated else matcher
-    if draft.operator == "not":
-        return _finished(draft.items[0], syntax, negated=not negated, levels=levels)
-    if not levels:
-        raise RuleError(f"the rule is nested too deeply; more than {DEEPEST_NESTING} levels are not read")
-    kind = And if (draft.operator == "and") != negated else Or
-    items: list[Tree] = []
-    for item in draft.items:
-        tree = _finished(item, syntax, negated=negated, levels=levels - 1)
-        if isinstance(tree, kind):
-            items.extend(tree.items)
-        else:
-            items.append(tree)
-    return kind(tuple(items))
+class _Finisher:
+    """Looks names up in one table and pushes negation down."""
 
+    def __init__(self, syntax: Syntax, table: Table) -> None:
+        self._syntax = syntax
+        self._table = table
 
-def _matcher(call: _Call, syntax: Syntax) -> Matcher:
-    name = _NAMES[syntax].get(call.name)
-    if name is None:
-        raise RuleError(_unknown(call.name, syntax), _column(call.name))
-    values = tuple(_value(token) for token in call.values)
-    refusal = _FORMS[syntax][name].refusal(name, values)
-    if refusal is not None:
-        raise RuleError(refusal, _column(call.name))
-    return Matcher(name, values)
+    def finished(self, draft: _Draft | _Call, *, negated: bool, levels: int) -> Tree:
+        if isinstance(draft, _Call):
+            matcher = self._matcher(draft)
+            return Not(matcher) if negated else matcher
+        if draft.operator == "not":
+            return self.finished(draft.items[0], negated=not negated, levels=levels)
+        if not levels:
+            raise RuleError(f"the rule is nested too deeply; more than {DEEPEST_NESTING} levels are not read")
+        kind = And if (draft.operator == "and") != negated else Or
+        items: list[Tree] = []
+        for item in draft.items:
+            tree = self.finished(item, negated=negated, levels=levels - 1)
+            if isinstance(tree, kind):
+                items.extend(tree.items)
+            else:
+                items.append(tree)
+        return kind(tuple(items))
+
+    def _matcher(self, call: _Call) -> Matcher:
+        name = self._table.names[self._syntax].get(call.name)
+        if name is None:
+            raise RuleError(unknown_matcher(call.name, self._syntax, self._table), _column(call.name))
+        values = tuple(_value(token) for token in call.values)
+        refusal = self._table.forms[self._syntax][name].refusal(name, values)
+        if refusal is not None:
+            raise RuleError(refusal, _column(call.name))
+        return Matcher(name, values)
 
 
 def _value(token: lark.Token) -> bytes:
@@ -217,43 +213,3 @@ def _check_text(rule: str) -> None:
     for position, char in enumerate(rule) if not rule.isprintable() else ():
         if char == "\0" or (char == "\ufeff" and position) or "\ud800" <= char <= "\udfff":
             raise RuleError(f"character U+{ord(char):04X} is not allowed in a rule", position + 1)
-
-
-def _unknown(name: str, syntax: Syntax) -> str:
-    other: Syntax = "v2" if syntax == "v3" else "v3"
-    right = {known.lower(): known for known in _FORMS[syntax]}.get(name.lower())
-    if right:
-        return f"{name} is not a way to write {right}"
-    if name in _NAMES[other]:
-        return f"{name} belongs to the {other} syntax of rules, this rule is {syntax}"
-    return f"there is no matcher {name}; known are {', '.join(_FORMS[syntax])}"
-
-
-def _syntax_error(rule: str, error: lark.exceptions.UnexpectedInput) -> RuleError:
-    token = getattr(error, "token", None)
-    position = token.start_pos if token is not None and token.type != "$END" else error.pos_in_stream
-    if position is None or (token is not None and token.type == "$END"):
-        position = len(rule)
-    return RuleError(_explanation(rule[position:], rule[:position]), position + 1)
-
-
-_EXPLANATIONS: Final = (
-    (r"\Z", "the rule ends too early; a matcher, a value or a closing parenthesis is missing"),
-    (r"'", 'single quotes do not hold a value; write `value` or "value"'),
-    (r"[`\"]", "a value stands here in a place where none can, or its closing quote is missing"),
-    (r"/\*(?!(?s:.)*\*/)", "the comment has no end"),
-    (r"\n|//|/\*", "a line may break only behind ( , ! && and ||, or around the whole rule"),
-    (r"[&|]", "use && and || (both signs, with a matcher on each side)"),
-    (r"(?i:and|or|not)\b", "use && || and ! in place of words"),
-    (r"\w", "a value needs quotes as in Host(`example.com`), two matchers need && or || between them"),
-    (r"[),]", "a matcher or a value is missing before this place"),
-)
-
-
-def _explanation(rest: str, before: str) -> str:
-    if before.rstrip(" \t\r").endswith("\n") and rest[:1] in {"&", "|"}:
-        rest = "\n"
-    for pattern, explanation in _EXPLANATIONS:
-        if re.match(pattern, rest):
-            return explanation
-    return f"{rest[0]!r} is not allowed here"

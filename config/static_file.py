@@ -7,6 +7,7 @@ section without content (`ping:`), which the original ignores in silence, is ign
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,10 +33,10 @@ def find_file(named: str, environ: Mapping[str, str], cwd: Path, system: Path) -
     """
     if named:
         path = cwd / Template(named).safe_substitute(environ)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise StaticError(Problem("configFile", "", f"--configFile {path}: there is no such file"))
         return path, []
-    found = [path for path in default_places(environ, cwd, system) if path.is_file()]
+    found = [path for path in default_places(environ, cwd, system) if os.path.isfile(path)]
     return (found[0], found[1:]) if found else (None, [])
 
 

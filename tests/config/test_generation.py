@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from config import generation as g
 from config.findings import Finding
 from config.http import LoadBalancer, Router, Server, Service
+from config.shape import Shape
+from tests.config.test_shape import everything
 
 META = g.SectionKey("meta", 0)
 ROUTING = g.SectionKey("routing", 7)
@@ -153,6 +155,18 @@ def test_equal_values_give_equal_bytes() -> None:
 @given(st.dictionaries(st.text(max_size=5), st.lists(st.builds(Server, url=st.text(), fenced=st.booleans()))))
 def test_endpoints_round_trip(shard: g.EndpointsShard) -> None:
     assert g.decode_section("endpoints", g.encode_section(shard)) == shard
+
+
+@pytest.mark.parametrize(("section", "shape"), [("routing", g.RoutingShard), ("tls", g.TLSShard)])
+def test_every_kind_of_object_round_trips(section: str, shape: type[Shape]) -> None:
+    shard = everything(shape)
+    assert g.decode_section(section, g.encode_section(shard)) == shard
+
+
+def test_a_field_of_a_later_version_is_skipped() -> None:
+    later = {"routers": {"r@kubernetescrd": {"rule": "x", "later": [1]}}, "laterRouters": {"r": {}}}
+    shard = g.RoutingShard(routers={"r@kubernetescrd": Router(rule="x")})
+    assert g.decode_section("routing", g.encode_section(later)) == shard
 
 
 def test_findings_round_trip() -> None:

@@ -39,6 +39,7 @@ def duplicated(heritage: Heritage) -> Heritage:
         },
         generation_descriptor=os.dup(heritage.generation_descriptor),
         is_complete=heritage.is_complete,
+        kinds_listed=heritage.kinds_listed,
     )
 
 
@@ -47,6 +48,7 @@ def test_sockets_and_generation_are_taken_over(page: ControlPage) -> None:
     entry_points = {"web": EntryPoint(address="127.0.0.1:0"), "api": EntryPoint(address="127.0.0.1:0")}
     sockets.update(entry_points)
     generations.adopt(generation(7), 7, is_complete=True)
+    page[Head.KINDS_LISTED] = 0b101
     heritage = duplicated(upgrade.heritage_of(sockets, generations, page))
     for descriptor in heritage.descriptors():
         os.set_inheritable(descriptor, True)
@@ -65,8 +67,9 @@ def test_sockets_and_generation_are_taken_over(page: ControlPage) -> None:
     assert heir.bindings["web"].bound_address == sockets.bindings["web"].bound_address
     heir.update({"web": entry_points["web"]})
     assert len({heir.listeners(lane)["web"].getsockname() for lane in range(3)}) == 1
-    assert upgrade.adopt_generation(taken, heir_generations)
+    assert upgrade.adopt_generation(taken, heir_generations, heir_page)
     assert (heir_page[Head.GENERATION], heir_page[Head.FIRST_COMPLETE]) == (7, 7)
+    assert heir_page[Head.KINDS_LISTED] == 0b101, "the new provider holds back where the old one had more"
     heir.close()
     sockets.close()
     os.close(generations.descriptor)
@@ -88,9 +91,10 @@ def test_a_variable_that_cannot_be_read_counts_as_none() -> None:
 def test_a_generation_of_another_layout_is_left_aside(page: ControlPage) -> None:
     generations = Generations(page)
     descriptor = os.memfd_create("other")
-    assert not upgrade.adopt_generation(Heritage(generation_descriptor=descriptor), generations)
-    assert not upgrade.adopt_generation(Heritage(), generations)
+    assert not upgrade.adopt_generation(Heritage(generation_descriptor=descriptor, kinds_listed=1), generations, page)
+    assert not upgrade.adopt_generation(Heritage(), generations, page)
     assert generations.descriptor == -1
+    assert page[Head.KINDS_LISTED] == 0
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
 

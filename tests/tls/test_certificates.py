@@ -163,7 +163,7 @@ def test_the_generated_default() -> None:
 
 
 def test_an_unused_certificate_is_small_and_quick_to_load() -> None:
-    """Ten thousand in three seconds and 10 KiB each: measured on a tenth of a thousand, with slack for the machine."""
+    """Ten thousand in three seconds and 10 KiB each: measured on a hundred, with slack for a busy machine."""
     pair = ROOT.intermediate("middle").issue("a.test", "www.a.test", kind="rsa")
     Certificate.load(*pair)
     tracemalloc.start()

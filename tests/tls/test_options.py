@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,7 +197,5 @@ def test_any_text_resolves_or_gives_our_error(text: str, names: list[str], more:
         TLSOptions(alpn_protocols=names),
         TLSOptions(client_auth=ClientAuth(ca_files=more, client_auth_type=text)),
     ):
-        try:
+        with contextlib.suppress(OptionError):
             resolve(options)
-        except OptionError as error:
-            assert error.field
