@@ -28,7 +28,7 @@ from tests.ports import PortReservation
 from tests.waiting import wait_until
 from tests.workers.routing.fakes import RULES, RULES_V2
 from workers.exchange import Exchange, Request
-from workers.headers import Client, ForwardedPolicy
+from workers.forwarded import Client, ForwardedPolicy
 from workers.http1.codec import parse_request
 from workers.http1.target import TargetPolicy
 from workers.routing.table import RoutingTable, compile_route

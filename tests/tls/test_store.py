@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tls.handshakes import Server, client_context
-from tests.tls.pki import Authority, Kind, rsa_key
+from tests.tls.pki import Authority, Kind
 from tls.alerts import HandshakeRefused
 from tls.certificates import Certificate
 from tls.generated import DEFAULT_COMMON_NAME, generate_default_certificate
@@ -137,7 +137,3 @@ def test_a_changed_store_equals_one_made_anew(
     assert len(changed) == len(anew)
     assert changed._exact == anew._exact
     assert changed._wildcard == anew._wildcard
-
-
-def test_rsa_keys_of_tests_are_drawn_once() -> None:
-    assert rsa_key() is rsa_key()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from config.static import EntryPoint
 from config.static_entrypoint import HTTP, ForwardedHeaders
 from workers.errors import Failure
-from workers.headers import MANAGED_NAMES, Client, ForwardedPolicy, upstream_head
+from workers.forwarded import Client, ForwardedPolicy
+from workers.headers import MANAGED_NAMES, upstream_head
 from workers.http1.codec import IncomingRequest, parse_request
 from workers.http1.target import TargetPolicy
 

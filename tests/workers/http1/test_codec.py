@@ -9,16 +9,10 @@ from hypothesis import strategies as st
 from config.static import EntryPoint
 from tests.corpus.http1 import requests, responses
 from workers.errors import Failure
-from workers.headers import Client, ForwardedPolicy
+from workers.forwarded import Client, ForwardedPolicy
 from workers.http1 import grammar
-from workers.http1.codec import (
-    IncomingHead,
-    IncomingRequest,
-    parse_request,
-    parse_request_slowly,
-    parse_response,
-    parse_response_slowly,
-)
+from workers.http1.codec import IncomingRequest, parse_request, parse_request_slowly
+from workers.http1.responses import IncomingHead, parse_response, parse_response_slowly
 from workers.http1.target import TargetPolicy
 
 CLIENT = Client("192.0.2.1", 4000, False, "web", ForwardedPolicy(EntryPoint(address=":80"), "proxy"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from config.static import EntryPoint
 from workers.errors import Failure
-from workers.headers import Client, ForwardedPolicy
+from workers.forwarded import Client, ForwardedPolicy
 from workers.http1.codec import IncomingRequest, parse_request
 from workers.http1.target import TargetPolicy, canonical_host, normalize_path, routing_path, sanitize_path
 
