@@ -47,6 +47,25 @@ def http_router_name(namespace: str, name: str, rule: str) -> str:
     return normalize(f"{object_id(namespace, name)}-{rule_hash(rule)}")
 
 
+def tcp_router_name(namespace: str, name: str, rule: str) -> str:
+    """Key of a TCP router made from one route of an IngressRouteTCP. Unlike HTTP's it keeps dots.
+
+    >>> tcp_router_name("default", "test.route", "HostSNI(`foo.com`)")
+    'default-test.route-fdd3e9338e47a45efefc'
+    """
+    return object_id(namespace, f"{name}-{rule_hash(rule)}")
+
+
+def udp_router_name(namespace: str, name: str, index: int) -> str:
+    """Key of a UDP router; `index` counts the routes of its IngressRouteUDP from 0. Not normalized."""
+    return object_id(namespace, f"{name}-{index}")
+
+
+def layer4_child_name(router: str, service: str, port: int | str) -> str:
+    """Key of one of several TCP or UDP services of a route; the port is spelled as written. Not normalized."""
+    return f"{router}-{service}-{port}"
+
+
 def qualify(name: str, provider: str) -> str:
     """`name@provider`; a name that carries a provider already is returned as it is."""
     return name if "@" in name else f"{name}@{provider}"

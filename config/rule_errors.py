@@ -31,9 +31,7 @@ def unknown_matcher(name: str, syntax: Syntax, table: Table) -> str:
     known = ", ".join(table.forms[syntax])
     for stranger in (HTTP, TCP):
         if name in stranger.names[syntax]:
-            return (
-                f"{name} is a matcher of {stranger.title} rules, this rule is of {table.title}; known are {known}"
-            )
+            return f"{name} is for {stranger.title} rules; {table.title} rules have {known}"
     return f"there is no matcher {name}; known are {known}"
 
 

@@ -2,7 +2,8 @@
 
 `rules.lark` is the grammar; this file turns its result into an immutable tree and checks matcher names and values
 against the tables of `rule_matchers` and `rule_matchers_tcp`; `rule_errors` words the errors. Negation is pushed
-down to the matchers (De Morgan), so `Not` holds a Matcher and nothing else. Any text gives a tree or a RuleError, in time linear in its length.
+down to the matchers (De Morgan), so `Not` holds a Matcher and nothing else. Any text gives a tree or a RuleError,
+in time linear in its length.
 """
 
 from __future__ import annotations

@@ -37,6 +37,18 @@ def wants_help(arguments: Sequence[str]) -> bool:
     return any(word in HELP_FLAGS for word in before)
 
 
+def takes_next_word(flag: str) -> bool:
+    """Whether `flag`, written as on a command line, has its value in the word behind it.
+
+    >>> takes_next_word("--log.level"), takes_next_word("--log.level=INFO"), takes_next_word("--ping")
+    (True, False, False)
+    """
+    name = flag.removeprefix("-").removeprefix("-")
+    option = _find(split_path(name))
+    is_switch = isinstance(option, Section | Named) or (isinstance(option, Leaf) and option.kind == "bool")
+    return "=" not in name and not is_switch and (option is not None or name.lower() == _CONFIG_FILE)
+
+
 def read_flags(arguments: Sequence[str]) -> Flags:
     """Parse the arguments. Raises UsageError if they are malformed; unknown names are left to `build`."""
     flags = Flags()

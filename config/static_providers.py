@@ -7,14 +7,16 @@ from typing import Annotated
 from config.static_shape import Duration, Options, says
 
 
-class KubernetesCRD(Options, frozen=True, kw_only=True):
-    """Traefik's custom resources, watched in a cluster."""
+class KubernetesOptions(Options, frozen=True, kw_only=True):
+    """What both Kubernetes providers have: which cluster, which objects of it, what these may refer to."""
 
     endpoint: Annotated[str, says("URL of the API server; in a cluster it replaces only the address.")] = ""
     token: Annotated[str, says("Bearer token, or a path to a file with it; outside a cluster only.")] = ""
     cert_auth_file_path: Annotated[str, says("CA file for the API server; outside a cluster only.")] = ""
     namespaces: Annotated[list[str], says("Namespaces to watch; empty watches the whole cluster.")] = []
-    label_selector: Annotated[str, says("Kubernetes label selector that the custom resources must match.")] = ""
+    label_selector: Annotated[
+        str, says("Kubernetes label selector that the provider's own resources must match.")
+    ] = ""
     ingress_class: Annotated[
         str, says("Value of kubernetes.io/ingress.class to serve; empty: none, empty or traefik.")
     ] = ""
@@ -24,19 +26,51 @@ class KubernetesCRD(Options, frozen=True, kw_only=True):
     allow_empty_services: Annotated[
         bool, says("Serve 503 for a service without ready endpoints instead of dropping its route.")
     ] = False
-    allow_cross_namespace: Annotated[bool, says("Let resources refer to resources of other namespaces.")] = False
     allow_external_name_services: Annotated[bool, says("Let routes use Services of type ExternalName.")] = False
     native_lb_by_default: Annotated[
         bool, says("Send to the Service's cluster address instead of its pods unless a route says otherwise.")
     ] = False
     disable_cluster_scope_resources: Annotated[
-        bool, says("Never list cluster-wide objects (nodes), for rights limited to namespaces.")
+        bool, says("Never list cluster-wide objects (nodes, classes), for rights limited to namespaces.")
     ] = False
     # None and [] differ: everybody may refer to other providers' objects, nobody may.
     cross_provider_namespaces: Annotated[
         list[str] | None,
         says("Namespaces whose resources may write name@provider; unset allows all, empty none."),
     ] = None
+
+
+class KubernetesCRD(KubernetesOptions, frozen=True, kw_only=True):
+    """Traefik's custom resources, watched in a cluster."""
+
+    allow_cross_namespace: Annotated[bool, says("Let resources refer to resources of other namespaces.")] = False
+
+
+class IngressEndpoint(Options, frozen=True, kw_only=True):
+    """What is written into the status of every Ingress that is served."""
+
+    ip: Annotated[str, says("Address to write into the status.")] = ""
+    hostname: Annotated[str, says("Name to write into the status.")] = ""
+    published_service: Annotated[
+        str, says("Service (namespace/name) whose addresses are copied into the status; wins over the others.")
+    ] = ""
+
+
+class KubernetesIngress(KubernetesOptions, frozen=True, kw_only=True):
+    """Ingresses of networking.k8s.io, watched in a cluster. The provider's name is `kubernetes`."""
+
+    ingress_endpoint: Annotated[
+        IngressEndpoint | None, says("Write our address into the status of Ingresses.")
+    ] = None
+    disable_ingress_class_lookup: Annotated[
+        bool, says("Never list IngressClasses: deprecated, see disableClusterScopeResources.")
+    ] = False
+    strict_prefix_matching: Annotated[
+        bool, says("Let the path type Prefix match whole segments only, as Kubernetes documents it.")
+    ] = False
+    report_node_internal_ips: Annotated[
+        bool, says("Write the internal addresses of all nodes into the status of Ingresses.")
+    ] = False
 
 
 class Manifests(Options, frozen=True, kw_only=True):
@@ -52,7 +86,10 @@ class Providers(Options, frozen=True, kw_only=True):
     kubernetes_crd: Annotated[
         KubernetesCRD | None, says("Serve Traefik's custom resources from a Kubernetes cluster.")
     ] = None
+    kubernetes_ingress: Annotated[
+        KubernetesIngress | None, says("Serve Ingresses from a Kubernetes cluster.")
+    ] = None
     manifests: Annotated[Manifests | None, says("Serve Kubernetes manifests from a directory.")] = None
 
 
-__all__ = ["KubernetesCRD", "Manifests", "Providers"]
+__all__ = ["IngressEndpoint", "KubernetesCRD", "KubernetesIngress", "KubernetesOptions", "Manifests", "Providers"]

@@ -14,6 +14,7 @@ import msgspec
 _IRREGULAR: Final = {
     "kubernetes_crd": "kubernetesCRD",
     "native_lb_by_default": "nativeLBByDefault",
+    "report_node_internal_ips": "reportNodeInternalIPs",
     "trusted_ips": "trustedIPs",
     "global_": "global",
 }

@@ -85,7 +85,7 @@ class PointsmanArbiter(Arbiter):
             if self.pidfile is not None:
                 self.pidfile.unlink()
             raise
-        has_generation = upgrade.adopt_generation(heritage, self.generations)
+        has_generation = upgrade.adopt_generation(heritage, self.generations, self.page)
         # beside a master that serves, workers without routes would answer 404
         self.crew.waits_for_generation = bool(self.master_pid) and not has_generation
         self.provider.start(encode_static(self.app.static))

@@ -22,7 +22,7 @@ _DEFAULT_COMMAND: Final = "run"
 class Pointsman(click.Group):
     """Loads a command's file only when it is asked for; knows which command is meant where none is named."""
 
-    COMMANDS: Final = ("run", "healthcheck", "version", "demo", "whoami")
+    COMMANDS: Final = ("run", "check", "explain", "healthcheck", "version", "demo", "whoami")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.COMMANDS)

@@ -40,6 +40,7 @@ class Heritage(msgspec.Struct, frozen=True):
     sockets: dict[str, BindingShape] = {}
     generation_descriptor: int = -1
     is_complete: bool = False
+    kinds_listed: int = 0
 
     def descriptors(self) -> list[int]:
         listed = [number for shape in self.sockets.values() for number in shape.descriptors]
@@ -55,6 +56,7 @@ def heritage_of(sockets: Sockets, generations: Generations, page: ControlPage) -
         },
         generation_descriptor=generations.descriptor,
         is_complete=bool(page[Head.FIRST_COMPLETE]),
+        kinds_listed=page[Head.KINDS_LISTED],
     )
 
 
@@ -86,10 +88,11 @@ def adopt_sockets(heritage: Heritage, sockets: Sockets, entry_points: Mapping[st
             binding.close()
 
 
-def adopt_generation(heritage: Heritage, generations: Generations) -> bool:
+def adopt_generation(heritage: Heritage, generations: Generations, page: ControlPage) -> bool:
     """Start with the former master's generation. False if there is none or this release cannot read it.
 
-    The header is looked at, nothing is decoded: it alone says whether the workers will take it.
+    The header is looked at, nothing is decoded: it alone says whether the workers will take it. Which kinds it
+    was made from comes along, so that the new provider does not replace it before it has seen them all.
     """
     descriptor = heritage.generation_descriptor
     if descriptor < 0:
@@ -103,4 +106,5 @@ def adopt_generation(heritage: Heritage, generations: Generations) -> bool:
             os.close(descriptor)
         return False
     generations.adopt(descriptor, number, heritage.is_complete)
+    page[Head.KINDS_LISTED] = heritage.kinds_listed
     return True

@@ -6,6 +6,7 @@ An object that two files define is taken from the first; kinds that nobody reads
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,20 @@ from typing import Any
 import msgspec
 
 from config.findings import Finding
-from provider.kube.selectors import Selector
+from provider.kube.selectors import Selector, parse_selector
 from provider.resources.decode import Malformed, from_plain, key_of, without_nulls
-from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, NOT_YET, TRAEFIK_GROUP, Kind, ObjectKey
+from provider.resources.kinds import (
+    ENDPOINT_SLICE,
+    INGRESS_ROUTE,
+    KINDS,
+    SECRET,
+    Kind,
+    ObjectKey,
+)
 
 DEFAULT_NAMESPACE = "default"
+
+_SELECTORS = {kind.name: parse_selector(kind.selector) for kind in KINDS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +81,7 @@ class Gathering:
 
     def result(self) -> ManifestsRead:
         for (api_version, kind), count in sorted(self._ignored.items()):
-            known = kind in NOT_YET and api_version.startswith(f"{TRAEFIK_GROUP}/")
-            why = "Traefik has this kind, it is not served here yet" if known else "there is no use for it"
-            advice = "" if known else f"if it is Traefik's, write apiVersion {TRAEFIK_GROUP}/v1alpha1"
+            advice = f"write apiVersion {KINDS[kind].api_version}" if kind in KINDS else ""
             self._findings.append(
                 Finding(
                     kind=kind,
@@ -81,7 +89,7 @@ class Gathering:
                     name="",
                     severity="warning",
                     reason="IgnoredKind",
-                    message=f"{count} of {api_version} ignored: {why}",
+                    message=f"{count} of {api_version} ignored: there is no use for it",
                     advice=advice,
                 )
             )
@@ -91,7 +99,8 @@ class Gathering:
         if kind.namespaced and not self._watches(str(metadata.get("namespace"))):
             return False
         labels = metadata.get("labels")
-        return not kind.is_custom or self._selector.matches(labels if isinstance(labels, dict) else {})
+        selector = self._selector if kind.is_custom else _SELECTORS[kind.name]
+        return selector.matches(labels if isinstance(labels, dict) else {})
 
     def _take(self, name: str, kind: Kind, plain: dict[str, Any]) -> None:
         try:
@@ -132,10 +141,23 @@ def _with_defaults(kind: Kind, plain: dict[str, Any]) -> dict[str, Any]:
         for route in _dicts(plain.get("spec"), "routes"):
             if isinstance(route.get("observability"), dict):
                 route["observability"].setdefault("traceVerbosity", "minimal")
+    elif kind is SECRET:
+        return _without_string_data(plain)
     elif kind is ENDPOINT_SLICE:
         for port in _dicts(plain, "ports"):
             port.setdefault("name", "")
     return plain
+
+
+def _without_string_data(plain: dict[str, Any]) -> dict[str, Any]:
+    """The Secret with its `stringData` in `data`, where line breaks count for nothing."""
+    data, texts = plain.get("data") or {}, plain.get("stringData") or {}
+    if not isinstance(data, dict) or not isinstance(texts, dict):
+        return plain
+    joined = {key: "".join(value.split()) if isinstance(value, str) else value for key, value in data.items()}
+    for key, text in texts.items():
+        joined[key] = base64.b64encode(text.encode()).decode() if isinstance(text, str) else text
+    return {**plain, "data": joined}
 
 
 def _dicts(holder: Any, name: str) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ class ManifestFolder:
         missing = None if self.directory.is_dir() else "there is no such directory"
         changed |= missing != self._missing
         self._missing, self._scanned = missing, True
-        present = dict(_manifest_files(self.directory))
+        present = dict(manifest_files(self.directory))
         for name in set(self._files) - set(present):
             del self._files[name]
             changed = True
@@ -104,7 +104,7 @@ class ManifestFolder:
         return gathering.result()
 
 
-def _manifest_files(directory: Path) -> Iterator[tuple[str, Path]]:
+def manifest_files(directory: Path) -> Iterator[tuple[str, Path]]:
     """(path below the directory, path) of each file; linked folders are followed, each real folder once."""
     visited: set[tuple[int, int]] = set()
     for place, folders, names in os.walk(directory, followlinks=True):

@@ -1,13 +1,13 @@
-"""What translation needs to know of the provider's settings, as plain values."""
+"""What translation needs to know of a provider's settings, as plain values."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 
 class ProviderSettings(Protocol):
-    """The part of the static configuration's `providers.kubernetesCRD` that shapes translation."""
+    """The part of the static configuration that shapes translation and that both providers have."""
 
     @property
     def namespaces(self) -> list[str]: ...
@@ -15,8 +15,6 @@ class ProviderSettings(Protocol):
     def ingress_class(self) -> str: ...
     @property
     def allow_empty_services(self) -> bool: ...
-    @property
-    def allow_cross_namespace(self) -> bool: ...
     @property
     def allow_external_name_services(self) -> bool: ...
     @property
@@ -27,14 +25,31 @@ class ProviderSettings(Protocol):
     def cross_provider_namespaces(self) -> list[str] | None: ...
 
 
+class CustomResourceSettings(ProviderSettings, Protocol):
+    """`providers.kubernetesCRD`."""
+
+    @property
+    def allow_cross_namespace(self) -> bool: ...
+
+
+class IngressSettings(ProviderSettings, Protocol):
+    """`providers.kubernetesIngress`."""
+
+    @property
+    def disable_ingress_class_lookup(self) -> bool: ...
+    @property
+    def strict_prefix_matching(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranslationOptions:
-    """Names and defaults as Traefik's.
+    """Names and defaults as Traefik's; `section` is where users set them.
 
     `namespaces` empty means all. `cross_provider_namespaces`: None lets every namespace write
     `name@provider`, an empty tuple none.
     """
 
+    section: str = "providers.kubernetesCRD"
     namespaces: frozenset[str] = frozenset()
     ingress_class: str = ""
     allow_empty_services: bool = False
@@ -44,15 +59,32 @@ class TranslationOptions:
     disable_cluster_scope_resources: bool = False
     cross_provider_namespaces: frozenset[str] | None = None
     default_rule_syntax: str = "v3"
+    disable_ingress_class_lookup: bool = False
+    strict_prefix_matching: bool = False
 
     @classmethod
-    def of(cls, settings: ProviderSettings, default_rule_syntax: str = "v3") -> Self:
+    def of(cls, settings: CustomResourceSettings, default_rule_syntax: str = "v3") -> Self:
+        common = cls._common(settings, default_rule_syntax)
+        return replace(common, allow_cross_namespace=settings.allow_cross_namespace)
+
+    @classmethod
+    def of_ingress(cls, settings: IngressSettings, default_rule_syntax: str = "v3") -> Self:
+        return replace(
+            cls._common(settings, default_rule_syntax),
+            section="providers.kubernetesIngress",
+            disable_ingress_class_lookup=(
+                settings.disable_ingress_class_lookup or settings.disable_cluster_scope_resources
+            ),
+            strict_prefix_matching=settings.strict_prefix_matching,
+        )
+
+    @classmethod
+    def _common(cls, settings: ProviderSettings, default_rule_syntax: str) -> Self:
         across = settings.cross_provider_namespaces
         return cls(
             namespaces=frozenset(settings.namespaces),
             ingress_class=settings.ingress_class,
             allow_empty_services=settings.allow_empty_services,
-            allow_cross_namespace=settings.allow_cross_namespace,
             allow_external_name_services=settings.allow_external_name_services,
             native_lb_by_default=settings.native_lb_by_default,
             disable_cluster_scope_resources=settings.disable_cluster_scope_resources,

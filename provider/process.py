@@ -23,6 +23,8 @@ from config.logs import reopen_logs
 from config.static import StaticConfiguration
 from provider.findings import FindingLog
 from provider.holdoff import Holdoff
+from provider.kube.errors import KindMissing
+from provider.kube.fetcher import Fetched
 from provider.kube.informer import Changed, InOrder, InTrouble, Listed
 from provider.kube.watch import Put
 from provider.manifest_objects import ManifestsRead
@@ -33,6 +35,7 @@ from provider.sections import Sections
 from provider.sources import Sources
 from provider.store import CLUSTER, MANIFESTS, Store
 from provider.translate.builder import Builder
+from provider.translate.readers import Readers
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +71,14 @@ class Provider:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._channel = channel
         self._page = page
-        self._sources = Sources(static, environ, version, self._queue.put)
+        readers = Readers()
+        self._sources = Sources(
+            static, environ, version, self._queue.put, readers.is_read, page[Head.KINDS_LISTED]
+        )
         self._store = Store()
-        self._builder = Builder(self._sources.options)
+        for feed in self._sources.on_demand():
+            self._store.expect(feed.kind, feed.namespace)
+        self._builder = Builder(self._sources.options, readers)
         self._sections = Sections()
         self._publisher = Publisher(channel, page[Head.GENERATION])
         crd = static.providers.kubernetes_crd
@@ -139,16 +147,17 @@ class Provider:
                 self._sources.feeds.listed(message.feed)
                 kind, namespace = message.feed.kind, message.feed.namespace
                 self._store.replace(kind, namespace, message.objects, CLUSTER)
+                self._store.arrived(kind, namespace)
                 self._holdoff.changed()
             case Changed():
                 self._change(message)
             case InTrouble():
-                self._sources.feeds.in_trouble(message.feed, message.error)
-                self._report()
-                self._holdoff.changed()
+                self._take_trouble(message)
             case InOrder():
                 self._sources.feeds.in_order(message.feed)
                 self._holdoff.changed()
+            case Fetched():
+                self._take_fetched(message)
             case ManifestsRead():
                 self._take_manifests(message)
             case ReopenLogs():
@@ -164,6 +173,28 @@ class Provider:
             changed = self._store.insert(message.feed.kind, change.resource, CLUSTER)
         if changed:
             self._holdoff.changed()
+
+    def _take_trouble(self, message: InTrouble) -> None:
+        feeds, kind, namespace = self._sources.feeds, message.feed.kind, message.feed.namespace
+        feeds.in_trouble(message.feed, message.error)
+        if feeds.counts_as_empty(message.feed):
+            self._store.arrived(kind, namespace)
+        if isinstance(message.error, KindMissing) and not any(self._store.keys(kind.name)):
+            feeds.uninstalled(message.feed)
+        self._report()
+        self._holdoff.changed()
+
+    def _take_fetched(self, message: Fetched) -> None:
+        key, resource = message.key, message.resource
+        if not self._store.is_unread(key):
+            return  # the watch has brought it, or its end, meanwhile
+        if resource is None:
+            self._store.remove(key, CLUSTER)
+        elif isinstance(resource, Malformed):
+            self._store.reject(resource, CLUSTER)
+        else:
+            self._store.insert(KINDS[key.kind], resource, CLUSTER)
+        self._holdoff.changed()
 
     def _take_manifests(self, read: ManifestsRead) -> None:
         for name, objects in read.objects.items():
@@ -188,19 +219,27 @@ class Provider:
         changes = self._builder.update(self._store, self._store.take_changed())
         self._reported_all = self._reported_all and not changes.findings
         self._sections.update(self._builder, changes)
-        if self._builder.wants_nodes:
-            self._sources.want_nodes()
+        self._follow_readers()
         published = False
-        if self._published or self._sources.feeds.settled:
+        if self._published or (self._sources.feeds.settled and not self._builder.pending):
             self._report()
             self._sections.update_findings(self._findings)
             published = self._publisher.publish(
                 self._sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
             )
             self._published = True
+            self._page[Head.KINDS_LISTED] = self._sources.feeds.kinds_listed
         ended = time.monotonic()
         self._holdoff.built(ended, published=published)
         log.debug("built", extra={"published": published, "milliseconds": round((ended - started) * 1e3, 1)})
+
+    def _follow_readers(self) -> None:
+        """See to it that what translations ask for gets here, and that what nobody asks for any more goes."""
+        readers = self._builder.readers
+        self._sources.want(readers.kinds)
+        self._store.strip(readers.take_released())
+        missing = {key for keys in self._builder.pending.values() for key in keys}
+        self._sources.fetch(key for key in missing if self._store.is_unread(key))
 
     def _report(self) -> None:
         """Gather all findings and log the new ones. A cluster full of findings costs nothing while they last."""

@@ -1,25 +1,57 @@
 """Configuration -> encoded sections of a generation, shard by shard; unchanged shards keep their bytes.
 
-Map keys are qualified (`…@kubernetescrd`), references stay as written. The servers of a load balancer travel in
-`endpoints` under the service's name, so a scaling deployment leaves `routing` untouched.
+Map keys are qualified (`…@kubernetescrd`), references stay as written. The servers of an HTTP load balancer travel
+in `endpoints` under the service's name, so a scaling deployment leaves `routing` untouched. What handshakes
+need is in `tls`, and private keys are nowhere else.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
-from typing import Any
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from config.findings import Finding
-from config.generation import EndpointsShard, RoutingShard, SectionKey, digest_of, encode_section, shard_of
-from config.http import Router, Service
+from config.generation import (
+    EndpointsShard,
+    RoutingShard,
+    SectionKey,
+    TLSShard,
+    digest_of,
+    encode_section,
+    shard_of,
+)
+from config.http import Service
 from config.names import PROVIDER_CRD, qualify
+from config.shape import Shape
 from provider.translate.builder import Builder, Changes
+from provider.translate.output import SERVICES
+from provider.translate.tls_defaults import DEFAULT
 
 Encoded = tuple[bytes, bytes]
 """Bytes and their digest."""
+
+MEMBERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "routing": {
+        "http.routers": "routers",
+        "http.services": "services",
+        "http.middlewares": "middlewares",
+        "http.serversTransports": "servers_transports",
+        "tcp.routers": "tcp_routers",
+        "tcp.services": "tcp_services",
+        "tcp.middlewares": "tcp_middlewares",
+        "tcp.serversTransports": "tcp_servers_transports",
+        "udp.routers": "udp_routers",
+        "udp.services": "udp_services",
+    },
+    "tls": {"tls.certificates": "certificates", "tls.options": "options", "tls.stores": "stores"},
+}
+"""Section of a generation -> section of the dynamic configuration -> member of the shard."""
+
+_SHARDS: Final[Mapping[str, type[Shape]]] = {"routing": RoutingShard, "tls": TLSShard}
+_HOME: Final = {section: home for home, members in MEMBERS.items() for section in members}
 
 
 class Sections:
@@ -27,21 +59,22 @@ class Sections:
 
     def __init__(self, provider: str = PROVIDER_CRD) -> None:
         self._provider = provider
-        self._routers: defaultdict[int, set[str]] = defaultdict(set)
-        self._services: defaultdict[int, set[str]] = defaultdict(set)
+        self._names: dict[tuple[str, int], set[str]] = {}
         self._findings: list[Finding] = []
         self.encoded: dict[SectionKey, Encoded] = {}
 
     def update(self, builder: Builder, changes: Changes) -> bool:
         """Encode the shards that hold a changed name again; whether any byte differs."""
-        dirty = self._place(changes.routers, self._routers, builder.routers)
-        dirty |= self._place(changes.services, self._services, builder.services)
+        dirty: set[SectionKey] = set()
+        for section, names in changes.names.items():
+            touched = self._place(section, names, builder.sections[section])
+            dirty.update(SectionKey(_HOME[section], shard) for shard in touched)
         different = False
-        for shard in dirty:
-            routing, endpoints = self._shard(builder, shard)
-            filled = bool(routing.routers or routing.services)
-            different |= self._put(SectionKey("routing", shard), routing, filled)
-            different |= self._put(SectionKey("endpoints", shard), endpoints, bool(endpoints))
+        for key in dirty:
+            members, endpoints = self._shard(builder, key)
+            different |= self._put(key, _SHARDS[key.section](**members), any(members.values()))
+            if key.section == "routing":
+                different |= self._put(SectionKey("endpoints", key.shard), endpoints, bool(endpoints))
         return different
 
     def update_findings(self, findings: list[Finding]) -> bool:
@@ -59,33 +92,38 @@ class Sections:
             different |= self._put(SectionKey("findings", shard), found, bool(found))
         return different
 
-    def _place(
-        self, names: Iterable[str], shards: defaultdict[int, set[str]], present: Container[str]
-    ) -> set[int]:
+    def _place(self, section: str, names: Iterable[str], present: Container[str]) -> set[int]:
         """Note which shard each changed name is in; the shards touched."""
         touched = set()
         for name in names:
-            shard = shard_of(qualify(name, self._provider))
+            shard = shard_of(self._qualify(section, name))
             touched.add(shard)
+            here = self._names.setdefault((section, shard), set())
             if name in present:
-                shards[shard].add(name)
+                here.add(name)
             else:
-                shards[shard].discard(name)
+                here.discard(name)
         return touched
 
-    def _shard(self, builder: Builder, shard: int) -> tuple[RoutingShard, EndpointsShard]:
-        routers: dict[str, Router] = {}
-        services: dict[str, Service] = {}
+    def _shard(self, builder: Builder, key: SectionKey) -> tuple[dict[str, dict[str, Any]], EndpointsShard]:
+        members: dict[str, dict[str, Any]] = {}
         endpoints: EndpointsShard = {}
-        for name in self._routers[shard]:
-            routers[qualify(name, self._provider)] = builder.routers[name]
-        for name in self._services[shard]:
-            qualified, service = qualify(name, self._provider), builder.services[name]
-            if service.load_balancer is not None:
-                endpoints[qualified] = service.load_balancer.servers
-                service = without_servers(service)
-            services[qualified] = service
-        return RoutingShard(routers=routers, services=services), endpoints
+        for section, member in MEMBERS[key.section].items():
+            values = builder.sections[section]
+            objects = members[member] = {}
+            for name in self._names.get((section, key.shard), ()):
+                qualified, value = self._qualify(section, name), values[name]
+                if section == SERVICES and value.load_balancer is not None:
+                    endpoints[qualified] = value.load_balancer.servers
+                    value = without_servers(value)
+                objects[qualified] = value
+        return members, endpoints
+
+    def _qualify(self, section: str, name: str) -> str:
+        """The name outside of this provider: certificates and what is the default for all keep theirs."""
+        if section == "tls.certificates" or (_HOME[section] == "tls" and name == DEFAULT):
+            return name
+        return qualify(name, self._provider)
 
     def _put(self, key: SectionKey, value: Any, present: bool) -> bool:
         if not present:

@@ -3,6 +3,7 @@
 Each source (`cluster`, `manifests`) has its own layer; where two hold the same key the first in SOURCES wins.
 Objects hold only fields that translation reads, so an equal object is no change. What changed is reported
 under the key that a reader of it records: an EndpointSlice under its Service, any Node under one key for all.
+That a custom resource has come or gone is also reported under the key of all of its kind.
 Not thread-safe: owned by the provider's main loop.
 """
 
@@ -12,16 +13,22 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from config.findings import Finding
-from provider.resources.core import EndpointSlice, Node, Service
+from provider.resources.core import EndpointSlice, Metadata, Node, Service, Unread
 from provider.resources.decode import Malformed, decode, key_of
-from provider.resources.kinds import ENDPOINT_SLICE, NODE, SERVICE, Kind, ObjectKey
-from provider.resources.traefik import IngressRoute
+from provider.resources.kinds import ENDPOINT_SLICE, KINDS, NODE, SERVICE, Kind, ObjectKey
 
 CLUSTER: Final = "cluster"
 MANIFESTS: Final = "manifests"
 SOURCES: Final = (CLUSTER, MANIFESTS)
-ALL_NODES: Final = ObjectKey(NODE.name, "", "")
-"""The key under which a change of any Node is reported and read."""
+
+
+def all_of(kind: str) -> ObjectKey:
+    """The key under which it is reported and read that any object of a kind has come or gone."""
+    return ObjectKey(kind, "", "")
+
+
+ALL_NODES: Final = all_of(NODE.name)
+"""Under this one any change of any Node is reported."""
 
 
 class Store:
@@ -34,6 +41,7 @@ class Store:
         self._changed: set[ObjectKey] = set()
         self._malformed: dict[tuple[str, ObjectKey], Finding] = {}
         self._shadowed: set[ObjectKey] = set()
+        self._awaited: set[tuple[str, str]] = set()
 
     def insert(self, kind: Kind, resource: Any, source: str = CLUSTER) -> bool:
         key = key_of(kind, resource)
@@ -78,6 +86,32 @@ class Store:
             changed |= self.remove(key, source)
         return changed
 
+    def strip(self, keys: Iterable[ObjectKey]) -> None:
+        """Forget the content of the cluster's objects of these keys; that they exist is kept."""
+        for key in keys:
+            if self._malformed.pop((CLUSTER, key), None) is not None or key in self._layers[CLUSTER]:
+                metadata = Metadata(namespace=key.namespace, name=key.name)
+                self._layers[CLUSTER][key] = Unread(metadata=metadata)
+                self._settle(key)
+
+    def expect(self, kind: Kind, namespace: str = "") -> None:
+        """The collection will be listed once it is asked for; `arrived` ends that. "" means everywhere."""
+        self._awaited.add((kind.name, namespace))
+
+    def arrived(self, kind: Kind, namespace: str) -> None:
+        """The collection has been listed, or never will be. Whoever waits for it reads `all_of` the kind."""
+        if (kind.name, namespace) in self._awaited:
+            self._awaited.discard((kind.name, namespace))
+            self._changed.add(all_of(kind.name))
+
+    def is_unread(self, key: ObjectKey) -> bool:
+        """Whether the cluster has the object and its content is not here."""
+        return isinstance(self._layers[CLUSTER].get(key), Unread)
+
+    def is_awaited(self, key: ObjectKey) -> bool:
+        """Whether nothing can be said about the key yet."""
+        return (key.kind, "") in self._awaited or (key.kind, key.namespace) in self._awaited
+
     def take_changed(self) -> set[ObjectKey]:
         """Keys, as readers record them, that changed since the last call."""
         changed, self._changed = self._changed, set()
@@ -94,10 +128,6 @@ class Store:
     def keys(self, kind: str) -> Iterator[ObjectKey]:
         for namespace, name in self._objects.get(kind, {}):
             yield ObjectKey(kind, namespace, name)
-
-    def ingress_route(self, namespace: str, name: str) -> IngressRoute | None:
-        found: IngressRoute | None = self.get("IngressRoute", namespace, name)
-        return found
 
     def service(self, namespace: str, name: str) -> Service | None:
         found: Service | None = self.get(SERVICE.name, namespace, name)
@@ -135,6 +165,8 @@ class Store:
         if key.kind == ENDPOINT_SLICE.name:
             return self._settle_slice(key, old, new)
         self._changed.add(ALL_NODES if key.kind == NODE.name else key)
+        if (old is None or new is None) and KINDS[key.kind].is_custom:
+            self._changed.add(all_of(key.kind))
         return True
 
     def _settle_slice(self, key: ObjectKey, old: EndpointSlice | None, new: EndpointSlice | None) -> bool:

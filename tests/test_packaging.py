@@ -45,11 +45,18 @@ def kubectl(*arguments: str, **environment: str) -> str:
 
 
 def built(kustomization: str) -> dict[str, Object]:
-    """Objects of a kustomization by kind."""
+    """Objects of a kustomization by kind, and of the custom resource definitions any one."""
     objects = list(yaml.safe_load_all(kubectl("kustomize", kustomization)))
     by_kind = {each["kind"]: each for each in objects}
-    assert len(by_kind) == len(objects)
+    definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+    assert len(by_kind) == len(objects) - len(definitions[1:])
     return by_kind
+
+
+def test_every_custom_kind_is_defined() -> None:
+    objects = yaml.safe_load_all(kubectl("kustomize", KUSTOMIZATIONS[0]))
+    defined = {each["metadata"]["name"] for each in objects if each["kind"] == "CustomResourceDefinition"}
+    assert defined == {f"{kind.plural}.{kind.group}" for kind in KINDS.values() if kind.is_custom}
 
 
 def rules_of(role: Object) -> list[Object]:

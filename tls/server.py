@@ -96,7 +96,7 @@ class ServerBase:
         context.set_mode(openssl.MODE_RELEASE_BUFFERS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_timeout(session_seconds)
-        # equal to no settings' identity, and present: without one OpenSSL resumes anything
+        # equal to no settings' identity: a connection that nobody switched resumes nothing of theirs
         context.set_session_id(b"pointsman base")
         offer_groups(context)
         self._context = context

@@ -18,8 +18,9 @@ from config.control_page import Cell, Slot
 from config.static import EntryPoint
 from workers.dates import DateLine
 from workers.exchange import Request
-from workers.headers import Client, ForwardedPolicy
-from workers.http1.server import ConnectionOptions, ServerConnection, Table
+from workers.forwarded import Client, ForwardedPolicy
+from workers.http1.options import ConnectionOptions, Table
+from workers.http1.server import ServerConnection
 from workers.http1.target import TargetPolicy
 from workers.stream import Stream
 from workers.timers import TimerWheel, current_wheel
@@ -72,9 +73,7 @@ class EntryPointServer:
         # What a listening socket is set to, its connections inherit.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _GONE: Final = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH)
-"""The connection was lost before it was taken (accept(2)); the next one may be fine."""
-_KEEP_ALIVE_PROBE_SECONDS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_PROBE_SECONDS)
         self.wheel.every_tick(self._on_tick)
         self._watcher = self._hub.loop.io(listener.fileno(), _READ)
         self._watcher.start(self._accept_some)

@@ -73,7 +73,6 @@ MALFORMED_REQUEST: Final = _bare("malformed_request", 400, b"400 Bad Request")
 MISSING_HOST: Final = _bare("missing_host", 400, b"400 Bad Request: missing required Host header")
 MALFORMED_HOST: Final = _bare("malformed_host", 400, b"400 Bad Request: malformed Host header")
 INVALID_HEADER_NAME: Final = _bare("invalid_header_name", 400, b"400 Bad Request: invalid header name")
-INVALID_HEADER_VALUE: Final = _bare("invalid_header_value", 400, b"400 Bad Request: invalid header value")
 HEADERS_TOO_LARGE: Final = _bare("headers_too_large", 431, b"431 Request Header Fields Too Large")
 UNSUPPORTED_CODING: Final = _bare("unsupported_coding", 501, b"Unsupported transfer encoding", b"Not Implemented")
 UNSUPPORTED_VERSION: Final = _bare(
@@ -84,7 +83,7 @@ CLIENT_SILENT: Final = Failure("client_silent", Side.CLIENT, 408, Answer.SILENT,
 
 # Behind the parser: refused, but the connection may go on.
 RAW_FRAGMENT: Final = Failure("raw_fragment", Side.CLIENT, 400, Answer.EMPTY)
-UNDERSCORE_HEADER: Final = Failure("underscore_header", Side.CLIENT, 400, Answer.EMPTY)
+UNDERSCORE_HEADER: Final = Failure("underscore_header", Side.CLIENT, 400, Answer.TEXT, b"Bad Request\n")
 ENCODED_CHARACTER: Final = Failure("encoded_character", Side.CLIENT, 400, Answer.EMPTY)
 NOT_FOUND: Final = Failure("not_found", Side.CLIENT, 404, Answer.TEXT, b"404 page not found\n")
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from workers.errors import Failure
 
 if TYPE_CHECKING:
-    from workers.headers import Client
+    from workers.forwarded import Client
     from workers.stream import Stream
 
 Header = tuple[bytes, bytes]
@@ -31,6 +31,7 @@ class Request:
 
     `target` is the origin-form that goes to the server, `path` its escaped path, `query` what follows the `?`;
     use `set_target` to change them together. `host_header` is the Host as received, `host` its canonical form.
+    A request with a `refusal` is well-formed, but must be answered so before any router sees it.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Request:
         "path",
         "query",
         "raw_target",
+        "refusal",
         "routing_path",
         "target",
         "upgrade",
@@ -71,6 +73,7 @@ class Request:
     upgrade: bytes
     marks: int
     client: Client
+    refusal: Failure | None
     headers_touched: bool
     _headers: list[Header]
     _query_values: dict[bytes, list[bytes]] | None
@@ -79,7 +82,7 @@ class Request:
     def headers(self) -> list[Header]:
         """All of them, as a list that may be changed in place; names as received."""
         if not self.headers_touched:
-            from workers.headers import forwarded_headers
+            from workers.forwarded import forwarded_headers
 
             self._headers = [*self._headers, *forwarded_headers(self)]
             self.headers_touched = True
@@ -127,7 +130,7 @@ class Request:
         self._query_values = None
 
     def __repr__(self) -> str:
-        return f"<Request {self.method.decode()} {self.target!r} host {self.host!r}>"
+        return f"<Request {self.method!r} {self.raw_target!r} host {self.host_header!r}>"
 
 
 def _parse_query(query: bytes) -> dict[bytes, list[bytes]]:

@@ -8,12 +8,9 @@ that is the same for all requests of a connection to one host.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from config.networks import Network, address_of, parse_network
-from config.static import EntryPoint
 from workers.errors import UNDERSCORE_HEADER, Failure
 from workers.exchange import Header, Request
 
@@ -46,6 +43,7 @@ _KINDS: Final[dict[bytes, int]] = {
     b"date": DATE,
     b"pragma": PRAGMA,
     b"keep-alive": HOP,
+    b"http2-settings": HOP,
     b"proxy-connection": HOP,
     b"proxy-authenticate": HOP,
     b"proxy-authorization": HOP,
@@ -70,6 +68,7 @@ HOP_BY_HOP: Final = frozenset(
         b"connection",
         b"proxy-connection",
         b"keep-alive",
+        b"http2-settings",
         b"proxy-authenticate",
         b"proxy-authorization",
         b"te",
@@ -98,56 +97,9 @@ def classify(name: bytes) -> int:
     return kind
 
 
-class ForwardedPolicy:
-    """Whose X-Forwarded-* count at one entry point, and how names with `_` are treated. Immutable."""
-
-    __slots__ = ("_insecure", "_networks", "append_peer", "kept_by_connection", "server", "underscores")
-
-    def __init__(self, options: EntryPoint, hostname: str = "") -> None:
-        forwarded = options.forwarded_headers
-        self._insecure = forwarded.insecure
-        self._networks: Sequence[Network] = [parse_network(text) for text in forwarded.trusted_ips]
-        self.append_peer = not forwarded.not_append_x_forwarded_for
-        self.kept_by_connection = frozenset(name.lower().encode() for name in forwarded.connection)
-        self.underscores = options.http.underscore_headers_strategy
-        self.server = (hostname or socket.gethostname()).encode()
-
-    def trusts(self, ip: str) -> bool:
-        """Are this peer's X-Forwarded-* to be believed? Asked once a connection."""
-        if self._insecure or not self._networks:
-            return self._insecure
-        address = address_of(ip)
-        return address is not None and any(network.contains(address) for network in self._networks)
-
-
-class Client:
-    """The other end of one client connection, with what follows from it for all its requests."""
-
-    __slots__ = ("_block", "_block_host", "entry_point", "ip", "is_tls", "plain_ip", "policy", "port", "trusted")
-
-    def __init__(self, ip: str, port: int, is_tls: bool, entry_point: str, policy: ForwardedPolicy) -> None:
-        self.ip = ip
-        self.port = port
-        self.is_tls = is_tls
-        self.entry_point = entry_point
-        self.policy = policy
-        self.plain_ip = ip.partition("%")[0].encode()
-        self.trusted = policy.trusts(ip)
-        self._block_host: bytes | None = None
-        self._block = b""
-
-    def forwarded_block(self, host: bytes) -> bytes:
-        """All X-Forwarded-* lines of a request that brought none, to the end of the head."""
-        if host != self._block_host:
-            headers = [*_additions(self, host, {}, b"https" if self.is_tls else b"http")]
-            if self.policy.append_peer:
-                headers.append((b"X-Forwarded-For", self.ip.encode()))
-            self._block = encode(headers) + b"\r\n"
-            self._block_host = host
-        return self._block
-
-    def __repr__(self) -> str:
-        return f"<Client {self.ip}:{self.port}{' trusted' if self.trusted else ''}>"
+def values_of(headers: Sequence[Header], kind: int) -> list[bytes]:
+    """Values of all headers of one kind, in order."""
+    return [value for name, value in headers if kinds_by_name.get(name, 0) & kind or classify(name) & kind]
 
 
 header_line: Final = b": ".join
@@ -157,41 +109,6 @@ header_line: Final = b": ".join
 def encode(headers: Iterable[Header]) -> bytes:
     """Header lines, each with its line end."""
     return b"\r\n".join([*map(header_line, headers), b""])
-
-
-def _additions(client: Client, host: bytes, given: dict[bytes, bytes], proto: bytes) -> Iterable[Header]:
-    """The managed headers that are missing in `given`; X-Forwarded-Server always."""
-    if not given.get(b"x-real-ip"):
-        yield b"X-Real-Ip", client.plain_ip
-    proto = given.get(b"x-forwarded-proto") or proto
-    if not given.get(b"x-forwarded-proto"):
-        yield b"X-Forwarded-Proto", proto
-    if not given.get(b"x-forwarded-port"):
-        yield b"X-Forwarded-Port", _port(host, client.is_tls or proto in (b"https", b"wss"))
-    if host and not given.get(b"x-forwarded-host"):
-        yield b"X-Forwarded-Host", host
-    yield b"X-Forwarded-Server", client.policy.server
-
-
-def _port(host: bytes, secure: bool) -> bytes:
-    _, colon, port = host.rpartition(b":")
-    if colon and port and not port.endswith(b"]"):
-        return port
-    return b"443" if secure else b"80"
-
-
-def forwarded_headers(request: Request) -> list[Header]:
-    """What the entry point adds to an admitted request; the peer is appended to X-Forwarded-For later."""
-    given = {}
-    if request.marks & MANAGED:
-        given = {name.lower(): value for name, value in reversed(request._headers)}
-    return list(_additions(request.client, request.host_header, given, _proto(request)))
-
-
-def _proto(request: Request) -> bytes:
-    if request.upgrade.lower() == b"websocket":
-        return b"wss" if request.client.is_tls else b"ws"
-    return b"https" if request.client.is_tls else b"http"
 
 
 def admit(request: Request, connection: list[bytes]) -> Failure | None:

@@ -16,7 +16,17 @@ from typing import Any, Final
 
 from provider.kube.api import Api, WatchStream
 from provider.kube.errors import ApiError, Forbidden, KindMissing, Unauthorized
-from provider.kube.watch import FetchPage, LineSplitter, ListWatch, OpenWatch, Pause, Put, Removed, Snapshot
+from provider.kube.watch import (
+    FetchPage,
+    IsRead,
+    LineSplitter,
+    ListWatch,
+    OpenWatch,
+    Pause,
+    Put,
+    Removed,
+    Snapshot,
+)
 from provider.resources.kinds import Kind
 
 log = logging.getLogger(__name__)
@@ -76,12 +86,14 @@ class Informer:
         deliver: Callable[[Message], None],
         *,
         selector: str = "",
+        is_read: IsRead | None = None,
         randomness: random.Random | None = None,
     ) -> None:
         self.feed = feed
         self._api = api
         self._deliver = deliver
-        self._machine = ListWatch(feed.kind, feed.namespace, randomness or random.Random(), selector)  # noqa: S311 - jitter
+        randomness = randomness or random.Random()  # noqa: S311 - jitter
+        self._machine = ListWatch(feed.kind, feed.namespace, randomness, selector, is_read)
         self._stopping = threading.Event()
         self._stream: WatchStream | None = None
         self._troubled = False

@@ -12,6 +12,7 @@ retries at a fixed pause without regard to Retry-After, and treats an ERROR even
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ import msgspec
 
 from provider.kube.api import Status, error_of
 from provider.kube.errors import ApiError, Gone, KindMissing, ServerTrouble
-from provider.resources.core import Resource
-from provider.resources.decode import Malformed, decode
+from provider.resources.core import Resource, Unread
+from provider.resources.decode import Malformed, decode, key_of
 from provider.resources.kinds import Kind, ObjectKey
 
 PAGE_LIMIT: Final = 500
@@ -35,6 +36,7 @@ _REFUSALS_BEFORE_LIST: Final = 5
 LARGEST_LINE_BYTES: Final = 32 << 20
 
 Query = list[tuple[str, str]]
+IsRead = Callable[[ObjectKey], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +106,33 @@ class _Object(Resource, frozen=True, kw_only=True):
 _PAGES: Final = msgspec.json.Decoder(_Page)
 _EVENTS: Final = msgspec.json.Decoder(_Event)
 _OBJECTS: Final = msgspec.json.Decoder(_Object)
+_UNREAD: Final = msgspec.json.Decoder(Unread)
 _STATUSES: Final = msgspec.json.Decoder(Status)
 
 
 class ListWatch:
     """One collection. `randomness` spreads pauses and watch lengths; `selector` is a label selector.
 
+    `is_read` says which objects' content is needed; of the others only the names leave here.
     `synced` turns true with the first complete list and stays so; `failures` counts failed steps since the
     last sign of life.
     """
 
-    def __init__(self, kind: Kind, namespace: str, randomness: random.Random, selector: str = "") -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        namespace: str,
+        randomness: random.Random,
+        selector: str = "",
+        is_read: IsRead | None = None,
+    ) -> None:
         self.kind = kind
         self.namespace = namespace
         self.synced = False
         self.failures = 0
         self._random = randomness
         self._selector = selector
+        self._is_read = is_read
         self._version: str | None = None
         self._continue = ""
         self._gathered: list[Any] = []
@@ -219,6 +231,10 @@ class ListWatch:
         return None  # a bookmark, or a type of the future
 
     def _decoded(self, item: msgspec.Raw) -> Any:
+        if self._is_read is not None:
+            unread = _UNREAD.decode(item)
+            if not self._is_read(key_of(self.kind, unread)):
+                return unread
         try:
             return decode(self.kind, item)
         except Malformed as malformed:

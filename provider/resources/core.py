@@ -7,9 +7,12 @@ versions of an object compare equal exactly when nothing we read has changed. Li
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
+
+ANNOTATION_PREFIX: Final = "traefik.ingress.kubernetes.io/"
+CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """Go's int: what is larger was never accepted by an API server and does not fit a generation."""
@@ -24,6 +27,48 @@ class Metadata(Resource, frozen=True, kw_only=True):
     name: str = ""
 
 
+class AnnotatedMetadata(Metadata, frozen=True, kw_only=True):
+    """`annotations` holds the class and those that begin with ANNOTATION_PREFIX.
+
+    The others are dropped: one of them is kubectl's copy of the whole object.
+    """
+
+    annotations: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        ours = {
+            name: text
+            for name, text in self.annotations.items()
+            if name.startswith(ANNOTATION_PREFIX) or name == CLASS_ANNOTATION
+        }
+        if len(ours) != len(self.annotations):
+            msgspec.structs.force_setattr(self, "annotations", ours)
+
+
+class LoadBalancerPort(Resource, frozen=True, kw_only=True):
+    port: Int64 = 0
+    protocol: str = ""
+    error: str = ""
+
+
+class LoadBalancerAddress(Resource, frozen=True, kw_only=True):
+    """One place where a Service or an Ingress can be reached from outside."""
+
+    ip: str = ""
+    hostname: str = ""
+    ports: list[LoadBalancerPort] = []
+
+
+class LoadBalancerStatus(Resource, frozen=True, kw_only=True):
+    ingress: list[LoadBalancerAddress] = []
+
+
+class AddressStatus(Resource, frozen=True, kw_only=True):
+    """`status` of a Service or an Ingress."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
 class ServicePort(Resource, frozen=True, kw_only=True):
     name: str = ""
     port: Int64 = 0
@@ -35,11 +80,13 @@ class ServiceSpec(Resource, frozen=True, kw_only=True):
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
     external_name: str = ""
     ports: list[ServicePort] | None = None
+    external_ips: list[str] = msgspec.field(default_factory=list, name="externalIPs")
 
 
 class Service(Resource, frozen=True, kw_only=True):
-    metadata: Metadata
+    metadata: AnnotatedMetadata
     spec: ServiceSpec = ServiceSpec()
+    status: AddressStatus = AddressStatus()
 
 
 class SliceLabels(Resource, frozen=True, kw_only=True):
@@ -82,6 +129,30 @@ class EndpointSlice(Resource, frozen=True, kw_only=True):
     def service_name(self) -> str:
         """Name of the Service that this slice belongs to, empty if it is labelled for none."""
         return self.metadata.labels.service_name if self.metadata.labels else ""
+
+
+class Secret(Resource, frozen=True, kw_only=True):
+    """`data` is decoded. Never shown: a finding or a log line names the keys at most."""
+
+    metadata: Metadata
+    type: str = "Opaque"
+    data: dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<Secret {self.metadata.namespace}/{self.metadata.name}: {', '.join(self.data) or 'no keys'}>"
+
+
+class ConfigMap(Resource, frozen=True, kw_only=True):
+    """`binaryData` is not read."""
+
+    metadata: Metadata
+    data: dict[str, str] = {}
+
+
+class Unread(Resource, frozen=True, kw_only=True):
+    """Stands for a Secret or ConfigMap whose content nobody has asked for: it exists, and that is all we keep."""
+
+    metadata: Metadata
 
 
 class NodeAddress(Resource, frozen=True, kw_only=True):

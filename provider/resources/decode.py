@@ -69,16 +69,22 @@ def without_nulls(plain: Any) -> Any:
     return plain
 
 
-def _finding(key: ObjectKey, error: msgspec.ValidationError) -> Finding:
+def located(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, as part of a sentence, and the path of the field. No values: they may be secret."""
     matched = _PATH.match(str(error))
     message, path = (matched["message"], matched["path"] or "") if matched else (str(error), "")
+    return _lower_first(message), path
+
+
+def _finding(key: ObjectKey, error: msgspec.ValidationError) -> Finding:
+    message, path = located(error)
     return Finding(
         kind=key.kind,
         namespace=key.namespace,
         name=key.name,
         severity="error",
         reason="Malformed",
-        message=f"{_lower_first(message)}; the object is treated as absent",
+        message=f"{message}; the object is treated as absent",
         field=path,
         advice="correct the field; applying the current CRDs lets the API server refuse such objects",
     )

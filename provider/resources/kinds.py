@@ -1,7 +1,7 @@
 """The one table of kinds that are watched: where the API serves each and how it is decoded.
 
-Informers, manifests and the store all read it, so a kind is added in one line. `essential` kinds hold back
-the first publication when they cannot be listed: without Services or EndpointSlices every route would vanish.
+Informers, manifests and the store all read it, so a kind is added in one line. New ones go to the end: their
+places are the bits of `Head.KINDS_LISTED`, which a binary upgrade hands to the next release.
 """
 
 from __future__ import annotations
@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from provider.resources import core, traefik
+from provider.resources import (
+    core,
+    traefik,
+    traefik_layer4,
+    traefik_middlewares,
+    traefik_services,
+    traefik_tls,
+    traefik_transports,
+)
 
 TRAEFIK_GROUP: Final = "traefik.io"
 
@@ -27,7 +35,13 @@ class ObjectKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`group` is empty for the core API."""
+    """`group` is empty for the core API.
+
+    `essential`: holds back the first publication when it cannot be listed, because without Services or
+    EndpointSlices every route would vanish. `is_optional`: a cluster without its CRD simply has no such objects.
+    `on_demand`: watched only once a translation has asked for one. `is_sparse`: of objects that nobody reads
+    only the names are kept, so that unused Secrets are in nobody's memory. `selector`: a label selector of ours.
+    """
 
     name: str
     group: str
@@ -36,6 +50,10 @@ class Kind:
     type: Any
     namespaced: bool = True
     essential: bool = False
+    is_optional: bool = False
+    on_demand: bool = False
+    is_sparse: bool = False
+    selector: str = ""
 
     @property
     def api_version(self) -> str:
@@ -52,26 +70,48 @@ class Kind:
         return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
 
 
-INGRESS_ROUTE: Final = Kind("IngressRoute", TRAEFIK_GROUP, "v1alpha1", "ingressroutes", traefik.IngressRoute)
+def _traefik(name: str, plural: str, type_: Any, *, is_optional: bool = True) -> Kind:
+    return Kind(name, TRAEFIK_GROUP, "v1alpha1", plural, type_, is_optional=is_optional)
+
+
+INGRESS_ROUTE: Final = _traefik("IngressRoute", "ingressroutes", traefik.IngressRoute, is_optional=False)
 SERVICE: Final = Kind("Service", "", "v1", "services", core.Service, essential=True)
 ENDPOINT_SLICE: Final = Kind(
     "EndpointSlice", "discovery.k8s.io", "v1", "endpointslices", core.EndpointSlice, essential=True
 )
-NODE: Final = Kind("Node", "", "v1", "nodes", core.Node, namespaced=False)
-
-KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (INGRESS_ROUTE, SERVICE, ENDPOINT_SLICE, NODE)}
-
-NOT_YET: Final = frozenset(
-    (
-        "IngressRouteTCP",
-        "IngressRouteUDP",
-        "Middleware",
-        "MiddlewareTCP",
-        "TraefikService",
-        "TLSOption",
-        "TLSStore",
-        "ServersTransport",
-        "ServersTransportTCP",
-    )
+NODE: Final = Kind("Node", "", "v1", "nodes", core.Node, namespaced=False, on_demand=True)
+SECRET: Final = Kind(
+    "Secret", "", "v1", "secrets", core.Secret, on_demand=True, is_sparse=True, selector="owner!=helm"
 )
-"""Kinds of `traefik.io/v1alpha1` that exist there and are not translated here."""
+CONFIG_MAP: Final = Kind("ConfigMap", "", "v1", "configmaps", core.ConfigMap, on_demand=True, is_sparse=True)
+MIDDLEWARE: Final = _traefik("Middleware", "middlewares", traefik_middlewares.Middleware)
+TRAEFIK_SERVICE: Final = _traefik("TraefikService", "traefikservices", traefik_services.TraefikService)
+SERVERS_TRANSPORT: Final = _traefik("ServersTransport", "serverstransports", traefik_transports.ServersTransport)
+TLS_OPTION: Final = _traefik("TLSOption", "tlsoptions", traefik_tls.TLSOption)
+TLS_STORE: Final = _traefik("TLSStore", "tlsstores", traefik_tls.TLSStore)
+INGRESS_ROUTE_TCP: Final = _traefik("IngressRouteTCP", "ingressroutetcps", traefik_layer4.IngressRouteTCP)
+INGRESS_ROUTE_UDP: Final = _traefik("IngressRouteUDP", "ingressrouteudps", traefik_layer4.IngressRouteUDP)
+MIDDLEWARE_TCP: Final = _traefik("MiddlewareTCP", "middlewaretcps", traefik_middlewares.MiddlewareTCP)
+SERVERS_TRANSPORT_TCP: Final = _traefik(
+    "ServersTransportTCP", "serverstransporttcps", traefik_transports.ServersTransportTCP
+)
+
+_ALL: Final = (
+    INGRESS_ROUTE,
+    SERVICE,
+    ENDPOINT_SLICE,
+    NODE,
+    SECRET,
+    CONFIG_MAP,
+    MIDDLEWARE,
+    TRAEFIK_SERVICE,
+    SERVERS_TRANSPORT,
+    TLS_OPTION,
+    TLS_STORE,
+    INGRESS_ROUTE_TCP,
+    INGRESS_ROUTE_UDP,
+    MIDDLEWARE_TCP,
+    SERVERS_TRANSPORT_TCP,
+)
+
+KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in _ALL}

@@ -1,6 +1,6 @@
 """Custom resource definitions from the structs: `python -m provider.resources.schema DIRECTORY`.
 
-Types come from the structs of `traefik.py`, sentences and constraints from `words.py`. What results is a
+Types come from the structs of `traefik*.py`, sentences and constraints from `words*.py`. What results is a
 structural schema as `apiextensions.k8s.io/v1` demands it (no references, a type at every node), no stricter than
 Traefik's own definitions, so that every manifest they accept is accepted; the one addition is a status.
 """
@@ -10,23 +10,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_origin
 
 import msgspec
 import yaml
 from msgspec import inspect
 
+from provider.resources import (
+    words,
+    words_layer4,
+    words_middlewares,
+    words_middlewares_copied,
+    words_services,
+    words_tls,
+)
 from provider.resources.kinds import KINDS, Kind
-from provider.resources.words import FIELDS, Words
+from provider.resources.words import Words
 
 Schema = dict[str, Any]
 
+FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, Words]]] = {
+    **words.FIELDS,
+    **words_layer4.FIELDS,
+    **words_middlewares.FIELDS,
+    **words_middlewares_copied.FIELDS,
+    **words_services.FIELDS,
+    **words_tls.FIELDS,
+}
+"""What is said about the fields of all structs."""
+
 _HEADER: Final = "# Written by `make schema` from the structs in provider/resources. Do not edit.\n"
-_SCALARS: Final[Mapping[type, str]] = {
-    inspect.StrType: "string",
-    inspect.IntType: "integer",
-    inspect.BoolType: "boolean",
-    inspect.FloatType: "number",
+_LEAVES: Final[Mapping[type, Schema]] = {
+    inspect.StrType: {"type": "string"},
+    inspect.IntType: {"type": "integer"},
+    inspect.BoolType: {"type": "boolean"},
+    inspect.FloatType: {"type": "number"},
+    inspect.AnyType: {"x-kubernetes-preserve-unknown-fields": True},
 }
 _COLUMNS: Final = (
     ("Match", "string", ".spec.routes[0].match", "Rule of the first route", 0),
@@ -82,9 +101,11 @@ def definition(kind: Kind) -> Schema:
 
 
 def _version(kind: Kind) -> Schema:
+    spec = _of_struct(spec_of(kind))
     columns = [
         {"name": name, "type": type_, "jsonPath": path, "description": text, "priority": priority}
         for name, type_, path, text, priority in _COLUMNS
+        if not path.startswith(".spec.") or _has(spec, path)
     ]
     root = {
         "type": "object",
@@ -94,7 +115,7 @@ def _version(kind: Kind) -> Schema:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": _of_struct(_spec_of(kind)),
+            "spec": spec,
             "status": _STATUS,
         },
     }
@@ -108,12 +129,22 @@ def _version(kind: Kind) -> Schema:
     }
 
 
-def _spec_of(kind: Kind) -> type[msgspec.Struct]:
+def spec_of(kind: Kind) -> type[msgspec.Struct]:
+    """The struct that describes `spec`, also where the object keeps it as plain data."""
     for field in msgspec.structs.fields(kind.type):
         if field.name == "spec":
-            spec: type[msgspec.Struct] = field.type
+            plain = get_origin(field.type) is Annotated
+            spec: type[msgspec.Struct] = field.type.__metadata__[0].extra["schema"] if plain else field.type
             return spec
     raise TypeError(f"{kind.name} has no spec")
+
+
+def _has(spec: Schema, path: str) -> bool:
+    """Whether a JSON path below `.spec` leads to a field."""
+    node = spec
+    for name in path.replace("[0]", ".[0]").split(".")[2:]:
+        node = node.get("items", {}) if name == "[0]" else node.get("properties", {}).get(name, {})
+    return bool(node)
 
 
 def _of_struct(struct: type[msgspec.Struct]) -> Schema:
@@ -132,7 +163,7 @@ def _of_field(type_: inspect.Type, words: Words) -> Schema:
 
 
 def _of_type(type_: inspect.Type) -> Schema:
-    """Schema of a type that a struct of `traefik.py` may use. Raises TypeError for any other."""
+    """Schema of a type that a struct of `traefik*.py` may use. Raises TypeError for any other."""
     match type_:
         case inspect.Metadata():
             return _of_type(type_.type)
@@ -144,8 +175,8 @@ def _of_type(type_: inspect.Type) -> Schema:
             return {"type": "object", "additionalProperties": _of_type(type_.value_type)}
         case inspect.StructType():
             return _of_struct(type_.cls)
-    if type(type_) in _SCALARS:
-        return {"type": _SCALARS[type(type_)]}
+    if type(type_) in _LEAVES:
+        return dict(_LEAVES[type(type_)])
     raise TypeError(f"no schema for {type_}")
 
 

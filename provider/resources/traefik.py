@@ -126,13 +126,18 @@ class ClassedMetadata(Resource, frozen=True, kw_only=True):
     annotations: ClassAnnotations | None = None
 
 
+def class_of(name: str | None, metadata: ClassedMetadata) -> str:
+    """The class an object asks for: the field where present (even empty), else the annotation."""
+    if name is not None:
+        return name
+    return metadata.annotations.ingress_class if metadata.annotations else ""
+
+
 class IngressRoute(Resource, frozen=True, kw_only=True):
     metadata: ClassedMetadata
     spec: IngressRouteSpec = IngressRouteSpec()
 
     @property
     def class_value(self) -> str:
-        """The class this object asks for: the field where present (even empty), else the annotation."""
-        if self.spec.ingress_class_name is not None:
-            return self.spec.ingress_class_name
-        return self.metadata.annotations.ingress_class if self.metadata.annotations else ""
+        """The class this object asks for."""
+        return class_of(self.spec.ingress_class_name, self.metadata)

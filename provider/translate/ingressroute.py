@@ -1,4 +1,4 @@
-"""IngressRoute -> HTTP routers and the services they need.
+"""IngressRoute -> HTTP routers, the services they need and the certificate they name.
 
 Each route stands alone: what is wrong with one is reported and its siblings live. Only a bad parent reference
 takes the whole object, because a child without its parent would be served unprotected.
@@ -6,49 +6,36 @@ takes the whole object, because a child without its parent would be served unpro
 
 from __future__ import annotations
 
-import functools
-from typing import Final
-
-from config import http, rules
+from config import http
 from config.names import http_router_name
 from provider.findings import Rejected
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik import TLS, IngressRoute, ObjectReference, Observability, Route
 from provider.translate.holder import Holder
 from provider.translate.output import Output
-from provider.translate.references import check_namespace, middleware_references, object_reference
+from provider.translate.references import check_namespace, middleware_references, tls_option_reference
+from provider.translate.route_findings import (
+    check_match,
+    note_class,
+    note_duplicate,
+    note_priority,
+    note_rule,
+    note_syntax,
+)
+from provider.translate.secrets import route_certificate
 from provider.translate.services import reference, weighted
 from provider.translate.view import View
-
-LARGEST_PRIORITY: Final = (1 << 63) - 1 - 1000
-"""Above this Traefik keeps priorities for its own routers and disables those of users."""
 
 
 def translate(view: View, route: IngressRoute) -> Output:
     """Never raises Rejected: everything wrong ends in the output's findings."""
     output = Output.of(ObjectKey("IngressRoute", route.metadata.namespace, route.metadata.name))
     if view.options.takes_class(route.class_value):
-        _note_deprecations(output, route)
+        note_class(output.report, route.spec.ingress_class_name, route.class_value)
+        for index, one in enumerate(route.spec.routes):
+            note_syntax(output.report, one.syntax, f"spec.routes[{index}]")
         _Translation(Holder(view, route.metadata.namespace, output.report), route, output).run()
     return output
-
-
-def _note_deprecations(output: Output, route: IngressRoute) -> None:
-    if route.spec.ingress_class_name is None and route.class_value:
-        output.report.warning(
-            "Deprecated",
-            "the annotation kubernetes.io/ingress.class is deprecated",
-            field="metadata.annotations",
-            advice=f"write spec.ingressClassName: {route.class_value}",
-        )
-    for index, one in enumerate(route.spec.routes):
-        if one.syntax:
-            output.report.warning(
-                "Deprecated",
-                "the rule syntax option is deprecated",
-                field=f"spec.routes[{index}].syntax",
-                advice="write the rule in v3 syntax and remove the field",
-            )
 
 
 class _Translation:
@@ -58,8 +45,13 @@ class _Translation:
         self._holder = holder
         self._source = source
         self._output = output
+        metadata = source.metadata
+        origin = http.IngressSource(namespace=metadata.namespace, name=metadata.name, kind="IngressRoute")
+        self._metadata = http.RouterMetadata(ingress=origin)
 
     def run(self) -> None:
+        if self._source.spec.tls is not None:
+            route_certificate(self._holder, self._output, self._source.spec.tls.secret_name)
         try:
             parents = self._parent_routers()
         except Rejected as error:
@@ -89,30 +81,16 @@ class _Translation:
             rule_syntax=route.syntax,
             priority=route.priority,
             tls=tls,
-            observability=_observability(route.observability),
+            observability=self._observability(route.observability),
         )
 
     def _warn(self, name: str, route: Route, field: str) -> None:
+        report = self._output.report
         if name in self._output.routers:
-            self._output.report.warning(
-                "DuplicateRule",
-                "an earlier route of this object has the same match and is replaced by this one",
-                field=f"{field}.match",
-                advice="merge the two routes",
-            )
+            note_duplicate(report, field)
         syntax = route.syntax or self._holder.options.default_rule_syntax
-        wrong = _what_is_wrong(route.match, syntax)
-        if wrong:
-            # the router is emitted all the same, so that it shows up as disabled where operators look
-            invalid = Rejected("InvalidRule", f"the router will be disabled: {wrong}", field=f"{field}.match")
-            self._output.report.rejected(invalid)
-        if route.priority > LARGEST_PRIORITY:
-            self._output.report.warning(
-                "PriorityTooLarge",
-                f"priority {route.priority} is above {LARGEST_PRIORITY}, the router will be disabled",
-                field=f"{field}.priority",
-                advice="choose a smaller priority",
-            )
+        note_rule(report, route.match, syntax, field)
+        note_priority(report, route.priority, field)
 
     def _service(self, name: str, route: Route, field: str) -> str:
         """Name for the router's `service`; what must be defined for it is put into the output."""
@@ -132,10 +110,21 @@ class _Translation:
         if tls is None:
             return None
         options = ""
-        if tls.options is not None and tls.options.name:
-            options = object_reference(self._holder, tls.options, "TLSOption", "spec.tls.options")
+        if tls.options is not None:
+            options = tls_option_reference(self._holder, tls.options, "spec.tls.options")
         domains = [http.Domain(main=domain.main, sans=domain.sans) for domain in tls.domains]
         return http.RouterTLS(options=options, cert_resolver=tls.cert_resolver, domains=domains)
+
+    def _observability(self, given: Observability | None) -> http.Observability:
+        if given is None:
+            return http.Observability(metadata=self._metadata)
+        return http.Observability(
+            access_logs=given.access_logs,
+            metrics=given.metrics,
+            tracing=given.tracing,
+            trace_verbosity=given.trace_verbosity,
+            metadata=self._metadata,
+        )
 
     def _parent_routers(self) -> list[str]:
         """Names of the routers that all parents contribute. Raises Rejected for the whole child."""
@@ -164,16 +153,6 @@ class _Translation:
         return [http_router_name(namespace, parent.name, route.match) for route in found.spec.routes]
 
 
-@functools.lru_cache(maxsize=1 << 16)
-def _what_is_wrong(rule: str, syntax: str) -> str:
-    """Why no worker can use the rule, empty if one can. Remembered: endpoints change, rules rarely do."""
-    try:
-        rules.parse(rule, syntax)
-    except rules.RuleError as error:
-        return str(error)
-    return ""
-
-
 def _check_route(route: Route, field: str) -> None:
     if route.kind not in ("", "Rule"):
         raise Rejected(
@@ -182,21 +161,4 @@ def _check_route(route: Route, field: str) -> None:
             field=f"{field}.kind",
             advice="write kind: Rule",
         )
-    if not route.match:
-        raise Rejected(
-            "EmptyMatch",
-            "the rule is empty",
-            field=f"{field}.match",
-            advice="write a rule such as Host(`a.example`)",
-        )
-
-
-def _observability(given: Observability | None) -> http.Observability | None:
-    if given is None:
-        return None
-    return http.Observability(
-        access_logs=given.access_logs,
-        metrics=given.metrics,
-        tracing=given.tracing,
-        trace_verbosity=given.trace_verbosity,
-    )
+    check_match(route.match, field, "Host(`a.example`)")

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Final
 
+from config.dynamic import SECTIONS
 from config.http import Router, Service
+from config.shape import Shape
 from provider.findings import Report
 from provider.resources.kinds import ObjectKey
+
+ROUTERS: Final = "http.routers"
+SERVICES: Final = "http.services"
 
 
 @dataclass(slots=True)
 class Output:
-    """Routers and services by bare name, in the order written; a later one of the same name replaces."""
+    """Objects by section (of `config.dynamic.SECTIONS`) and bare name; a later one of the same name replaces.
+
+    Certificates are named `namespace/secret`.
+    """
 
     key: ObjectKey
     report: Report
-    routers: dict[str, Router] = field(default_factory=dict)
-    services: dict[str, Service] = field(default_factory=dict)
+    sections: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, key: ObjectKey) -> Output:
         return cls(key, Report(key))
+
+    def put(self, section: str, name: str, value: Shape) -> None:
+        """Raises TypeError for an object that is in the wrong section."""
+        if type(value) is not SECTIONS[section].type:
+            raise TypeError(f"{section} holds {SECTIONS[section].type.__name__}, not {type(value).__name__}")
+        self.sections.setdefault(section, {})[name] = value
+
+    def of_section(self, section: str) -> dict[str, Any]:
+        return self.sections.get(section, {})
+
+    @property
+    def routers(self) -> dict[str, Router]:
+        """HTTP routers, to be read and written."""
+        return self.sections.setdefault(ROUTERS, {})
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """HTTP services, to be read and written."""
+        return self.sections.setdefault(SERVICES, {})

@@ -11,6 +11,7 @@ from config.names import PROVIDER_CRD, normalize, object_id
 from provider.findings import Rejected
 from provider.resources.traefik import ObjectReference
 from provider.translate.holder import Holder
+from provider.translate.tls_defaults import DEFAULT
 
 OWN_SUFFIX: Final = f"@{PROVIDER_CRD}"
 
@@ -29,7 +30,7 @@ def check_namespace(holder: Holder, target: str, what: str, field: str) -> None:
             "NamespaceNotWatched",
             f"{what} is in namespace {target}, which is not within watched namespaces",
             field=field,
-            advice=f"add {target} to providers.kubernetesCRD.namespaces",
+            advice=f"add {target} to {holder.options.section}.namespaces",
         )
 
 
@@ -48,7 +49,7 @@ def check_provider_reference(holder: Holder, reference: str, field: str) -> None
             "CrossProviderNotAllowed",
             f"namespace {holder.namespace} may not refer to {reference}",
             field=field,
-            advice=f"add {holder.namespace} to providers.kubernetesCRD.crossProviderNamespaces",
+            advice=f"add {holder.namespace} to {holder.options.section}.crossProviderNamespaces",
         )
 
 
@@ -76,8 +77,36 @@ def middleware_references(holder: Holder, references: list[ObjectReference], fie
     ]
 
 
+def tls_option_reference(holder: Holder, reference: ObjectReference, field: str) -> str:
+    """Output name of the TLS option a route object asks for, empty if it names none. Raises Rejected.
+
+    A name that leads nowhere is kept, so that its routers are disabled and not served with weaker options.
+    """
+    if not reference.name:
+        return ""
+    name = object_reference(holder, reference, "TLSOption", field)
+    namespace = reference.namespace or holder.namespace
+    if "@" in reference.name:
+        return name
+    if reference.name == DEFAULT:
+        holder.report.warning(
+            "DefaultOptionNamed",
+            "the TLSOption default cannot be referred to; the routers will be disabled",
+            field=f"{field}.name",
+            advice="leave the options out: the default ones then apply",
+        )
+    elif holder.view.get("TLSOption", namespace, reference.name) is None:
+        holder.report.warning(
+            "TLSOptionNotFound",
+            f"TLSOption {namespace}/{reference.name} does not exist; the routers will be disabled",
+            field=f"{field}.name",
+            advice="create it; until then connections to their hosts are closed",
+        )
+    return name
+
+
 def transport_reference(holder: Holder, name: str) -> str:
-    """Output name of a servers transport; the holder is the Kubernetes Service, whose namespace counts."""
+    """Output name of a servers transport. The holder is the Kubernetes Service for HTTP, the route for TCP."""
     if not name:
         return ""
     if "@" in name:

@@ -6,92 +6,57 @@ Anything wrong raises Rejected with a field relative to the service reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from config.http import Server
-from provider.findings import Rejected, Report
-from provider.resources.core import EndpointSlice, Service, ServicePort
+from provider.findings import Rejected
+from provider.resources.core import Endpoint, Service, ServicePort
 from provider.resources.traefik import LoadBalancerSpec
 from provider.translate.holder import Holder
-from provider.translate.references import check_namespace
+from provider.translate.kube_service import (
+    EXTERNAL_NAME,
+    check_empty,
+    check_external_name,
+    cluster_address,
+    endpoints,
+    find_port,
+    find_service,
+    host_port,
+    node_addresses,
+    title,
+    wants_native,
+    wants_nodes,
+)
 from provider.translate.view import View
 
 
 def load_servers(holder: Holder, spec: LoadBalancerSpec) -> list[Server]:
     """Servers that the holder's reference leads to. Raises Rejected."""
     view = holder.view
-    namespace = spec.namespace or holder.namespace
-    check_namespace(holder, namespace, f"service {namespace}/{spec.name}", "namespace")
-    service = view.service(namespace, spec.name)
-    if service is None:
-        raise Rejected(
-            "ServiceNotFound",
-            f"there is no Service {namespace}/{spec.name}",
-            field="name",
-            advice=_not_found_advice(spec.name),
-        )
-    port = _service_port(service, spec, holder.report)
-    if spec.health_check is not None and service.spec.type != "ExternalName":
+    service = find_service(holder, spec, _not_found_advice(spec.name))
+    port = find_port(service, spec, holder.report)
+    if spec.health_check is not None and service.spec.type != EXTERNAL_NAME:
         raise Rejected(
             "HealthCheckNotAllowed",
-            f"health checks work on ExternalName Services only, {_title(service)} is {service.spec.type}",
+            f"health checks work on ExternalName Services only, {title(service)} is {service.spec.type}",
             field="healthCheck",
             advice="remove it: the readiness of the pods decides already",
         )
-    if service.spec.type == "ExternalName":
-        return _external_name(view, service, spec, port)
-    native = view.options.native_lb_by_default if spec.native_lb is None else spec.native_lb
-    if native:
-        return _native(service, spec, port)
-    if spec.node_port_lb and service.spec.type == "NodePort":
-        return _node_ports(view, service, spec, port)
-    return _endpoints(view, service, spec, port)
-
-
-def _title(service: Service) -> str:
-    return f"{service.metadata.namespace}/{service.metadata.name}"
+    if service.spec.type == EXTERNAL_NAME:
+        check_external_name(view, service)
+        return [Server(url=server_url(_scheme(spec, port), service.spec.external_name, port.port))]
+    if wants_native(view, spec):
+        return [Server(url=server_url(_scheme(spec, port), cluster_address(service), port.port))]
+    if wants_nodes(service, spec):
+        addresses = node_addresses(view, service)
+        return [Server(url=server_url(_scheme(spec, port), address, port.node_port)) for address in addresses]
+    return _of_endpoints(view, service, spec, port)
 
 
 def _not_found_advice(name: str) -> str:
     if "@" in name:
         return "for a service of another provider (api@internal) write kind: TraefikService"
     return "create the Service or correct the name"
-
-
-def _service_port(service: Service, spec: LoadBalancerSpec, report: Report) -> ServicePort:
-    if spec.port in (0, ""):
-        raise Rejected(
-            "PortMissing", "a Service needs a port", field="port", advice="add port: a number or a name"
-        )
-    ports = service.spec.ports or []
-    for candidate in ports:
-        if spec.port == (candidate.port if isinstance(spec.port, int) else candidate.name):
-            return candidate
-    if service.spec.type != "ExternalName" or isinstance(spec.port, str):
-        raise Rejected(
-            "PortNotFound",
-            f"Service {_title(service)} has no port {_quoted(spec.port)}",
-            field="port",
-            advice=_port_advice(spec.port, ports),
-        )
-    if any(candidate.port for candidate in ports):
-        report.warning(
-            "PortMismatch",
-            f"port {spec.port} is not among the ports of the ExternalName Service {_title(service)}",
-            field="port",
-        )
-    return ServicePort(port=spec.port)
-
-
-def _quoted(port: int | str) -> str:
-    return str(port) if isinstance(port, int) else f'named "{port}"'
-
-
-def _port_advice(port: int | str, ports: list[ServicePort]) -> str:
-    listed = ", ".join(f"{p.port} ({p.name})" if p.name else str(p.port) for p in ports) or "none"
-    if isinstance(port, str) and port.isdigit():
-        return f"quoted text is a port name: write port: {port} without quotes; its ports are {listed}"
-    return f"use the Service's port, not the container's: {listed}"
 
 
 def _scheme(spec: LoadBalancerSpec, port: ServicePort) -> str:
@@ -104,93 +69,39 @@ def _scheme(spec: LoadBalancerSpec, port: ServicePort) -> str:
             field="scheme",
             advice="use http, https or h2c (h2c for plaintext gRPC)",
         )
+    return inferred_scheme(port)
+
+
+def inferred_scheme(port: ServicePort) -> str:
+    """Scheme where nobody says one."""
     return "https" if port.port == 443 or port.name.startswith("https") else "http"
 
 
-def _url(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+def server_url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://{host_port(host, port)}"
 
 
-def _external_name(view: View, service: Service, spec: LoadBalancerSpec, port: ServicePort) -> list[Server]:
-    if not view.options.allow_external_name_services:
-        raise Rejected(
-            "ExternalNameNotAllowed",
-            f"{_title(service)} is an ExternalName Service, and these are not allowed",
-            field="name",
-            advice="set providers.kubernetesCRD.allowExternalNameServices",
-        )
-    return [Server(url=_url(_scheme(spec, port), service.spec.external_name, port.port))]
-
-
-def _native(service: Service, spec: LoadBalancerSpec, port: ServicePort) -> list[Server]:
-    address = service.spec.cluster_ip
-    if address in ("", "None"):
-        raise Rejected(
-            "HeadlessService",
-            f"Service {_title(service)} has no cluster IP, so it cannot balance natively",
-            field="nativeLB",
-            advice="set nativeLB: false on this reference",
-        )
-    return [Server(url=_url(_scheme(spec, port), address, port.port))]
-
-
-def _node_ports(view: View, service: Service, spec: LoadBalancerSpec, port: ServicePort) -> list[Server]:
-    if view.options.disable_cluster_scope_resources:
-        raise Rejected(
-            "NodesLookupDisabled",
-            "nodePortLB needs Nodes, and nodes lookup is disabled",
-            field="nodePortLB",
-            advice="unset providers.kubernetesCRD.disableClusterScopeResources",
-        )
-    nodes = view.nodes()
-    scheme = _scheme(spec, port)
-    servers = [
-        Server(url=_url(scheme, address.address, port.node_port))
-        for node in nodes
-        for address in node.status.addresses or []
-        if address.type == "InternalIP"
-    ]
+def _of_endpoints(view: View, service: Service, spec: LoadBalancerSpec, port: ServicePort) -> list[Server]:
+    servers = serving_endpoints(view, service, port, lambda: _scheme(spec, port))
     if not servers:
-        missing = "no Node has an InternalIP" if nodes else "there are no Nodes"
-        raise Rejected(
-            "NodesNotFound",
-            f"{missing} for NodePort Service {_title(service)}",
-            field="nodePortLB",
-            advice="allow get, list and watch of nodes in the ClusterRole",
-        )
+        check_empty(view, service, spec, "the route would answer 503")
     return servers
 
 
-def _endpoints(view: View, service: Service, spec: LoadBalancerSpec, port: ServicePort) -> list[Server]:
+def serving_endpoints(view: View, service: Service, port: ServicePort, scheme: Callable[[], str]) -> list[Server]:
+    """A server for each address that serves. `scheme` is asked only where there is an EndpointSlice for the port."""
     servers: dict[str, Server] = {}
-    for piece in view.slices(service.metadata.namespace, service.metadata.name):
-        number = _slice_port(piece, port.name)
-        if number:
-            scheme = _scheme(spec, port)
-            for address, fenced in _addresses(piece):
-                if address not in servers:
-                    servers[address] = Server(url=_url(scheme, address, number), fenced=fenced)
-    if not servers and not view.options.allow_empty_services:
-        raise Rejected(
-            "NoEndpoints",
-            f"Service {_title(service)} has no usable endpoint for port {spec.port}",
-            field="name",
-            advice="check that its pods are ready; with allowEmptyServices the route would answer 503",
-        )
+    for number, found in endpoints(view, service, port):
+        prefix = scheme()
+        for address, fenced in _addresses(found):
+            if address not in servers:
+                servers[address] = Server(url=server_url(prefix, address, number), fenced=fenced)
     return list(servers.values())
 
 
-def _slice_port(piece: EndpointSlice, name: str) -> int:
-    """Number of the slice's port with the Service port's name, 0 if it has none."""
-    for port in piece.ports or []:
-        if port.name == name:
-            return port.port or 0
-    return 0
-
-
-def _addresses(piece: EndpointSlice) -> Iterator[tuple[str, bool]]:
+def _addresses(found: list[Endpoint]) -> Iterator[tuple[str, bool]]:
     """(address, fenced) of every endpoint that serves."""
-    for endpoint in piece.endpoints or []:
+    for endpoint in found:
         if endpoint.conditions.serving is not False:
             for address in endpoint.addresses or []:
                 yield address, bool(endpoint.conditions.terminating)

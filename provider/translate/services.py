@@ -11,10 +11,13 @@ from typing import Final
 from config.http import (
     Cookie,
     HealthCheck,
+    KubernetesSource,
     LoadBalancer,
     PassiveHealthCheck,
     ResponseForwarding,
     Service,
+    ServiceMetadata,
+    ServiceObservability,
     Sticky,
     Weighted,
     WeightedEntry,
@@ -72,15 +75,28 @@ def child_name(namespace: str, spec: LoadBalancerSpec) -> str:
     return normalize(f"{spec.namespace or namespace}-{spec.name}-{spec.port}")
 
 
-def weighted(holder: Holder, specs: list[LoadBalancerSpec], field: str, into: dict[str, Service]) -> Service:
+def weighted(
+    holder: Holder,
+    specs: list[LoadBalancerSpec],
+    field: str,
+    into: dict[str, Service],
+    sticky: traefik.Sticky | None = None,
+) -> Service:
     """A weighted service over `specs`; children of kind Service are put into `into` one by one."""
-    entries = []
+    return Service(weighted=Weighted(services=entries(holder, specs, field, into), sticky=_sticky(sticky)))
+
+
+def entries(
+    holder: Holder, specs: list[LoadBalancerSpec], field: str, into: dict[str, Service]
+) -> list[WeightedEntry]:
+    """Names and weights of `specs`; children of kind Service are put into `into` one by one."""
+    found = []
     for index, spec in enumerate(specs):
         name, service = reference(holder, spec, f"{field}[{index}]")
         if service is not None:
             into[name] = service
-        entries.append(WeightedEntry(name=name, weight=DEFAULT_WEIGHT if spec.weight is None else spec.weight))
-    return Service(weighted=Weighted(services=entries))
+        found.append(WeightedEntry(name=name, weight=DEFAULT_WEIGHT if spec.weight is None else spec.weight))
+    return found
 
 
 def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service:
@@ -108,7 +124,9 @@ def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service
         servers_transport=transport_reference(service, spec.servers_transport),
     )
     middlewares = middleware_references(service, spec.middlewares, "middlewares")
-    return Service(load_balancer=balancer, middlewares=middlewares)
+    source = KubernetesSource(namespace=service.namespace, name=spec.name, port=str(spec.port))
+    observability = ServiceObservability(metadata=ServiceMetadata(kubernetes=source))
+    return Service(load_balancer=balancer, middlewares=middlewares, observability=observability)
 
 
 def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) -> str:

@@ -1,27 +1,46 @@
-"""What one translation sees of the store: every read is noted, so a later change finds its readers."""
+"""What one translation sees of the store: every read is noted, so a later change finds its readers.
+
+Some things are fetched only once somebody asks for them (`Kind.on_demand`, `Kind.is_sparse`). A translation that
+meets one that is not here yet is told that there is none, goes on to the end, and its result is thrown away: the
+builder keeps the former one and translates again when all of `missing` has arrived.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from provider.options import TranslationOptions
-from provider.resources.core import EndpointSlice, Node, Service
-from provider.resources.kinds import SERVICE, ObjectKey
+from provider.resources.core import ConfigMap, EndpointSlice, Node, Secret, Service, Unread
+from provider.resources.kinds import CONFIG_MAP, SECRET, SERVICE, Kind, ObjectKey
 from provider.resources.traefik import IngressRoute
-from provider.store import ALL_NODES, Store
+from provider.store import ALL_NODES, Store, all_of
 
 
 class View:
     """Reads of one object's translation. `reads` also holds keys that were looked for and not found."""
 
-    __slots__ = ("_store", "options", "reads")
+    __slots__ = ("_store", "missing", "options", "reads")
 
     def __init__(self, store: Store, options: TranslationOptions) -> None:
         self._store = store
         self.options = options
         self.reads: set[ObjectKey] = set()
+        self.missing: set[ObjectKey] = set()
+
+    def get(self, kind: str, namespace: str, name: str) -> Any | None:
+        """An object of a custom kind."""
+        self.reads.add(ObjectKey(kind, namespace, name))
+        return self._store.get(kind, namespace, name)
+
+    def names(self, kind: str) -> list[tuple[str, str]]:
+        """(namespace, name) of all objects of a custom kind, sorted. Coming and going makes a reader translate
+        again, so this is for the few objects that need it."""
+        self.reads.add(all_of(kind))
+        return sorted((key.namespace, key.name) for key in self._store.keys(kind))
 
     def ingress_route(self, namespace: str, name: str) -> IngressRoute | None:
-        self.reads.add(ObjectKey("IngressRoute", namespace, name))
-        return self._store.ingress_route(namespace, name)
+        found: IngressRoute | None = self.get("IngressRoute", namespace, name)
+        return found
 
     def service(self, namespace: str, name: str) -> Service | None:
         self.reads.add(ObjectKey(SERVICE.name, namespace, name))
@@ -31,6 +50,28 @@ class View:
         self.reads.add(ObjectKey(SERVICE.name, namespace, service))
         return self._store.slices(namespace, service)
 
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        """Secrets labelled `owner: helm` do not exist for us."""
+        found: Secret | None = self._sparse(SECRET, namespace, name)
+        return found
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        found: ConfigMap | None = self._sparse(CONFIG_MAP, namespace, name)
+        return found
+
     def nodes(self) -> list[Node]:
         self.reads.add(ALL_NODES)
+        if self._store.is_awaited(ALL_NODES):
+            self.missing.add(ALL_NODES)
         return self._store.nodes()
+
+    def _sparse(self, kind: Kind, namespace: str, name: str) -> Any | None:
+        key = ObjectKey(kind.name, namespace, name)
+        self.reads.add(key)
+        found = self._store.get(*key)
+        if self._store.is_awaited(key):
+            self.reads.add(all_of(kind.name))
+        elif not isinstance(found, Unread):
+            return found
+        self.missing.add(key)
+        return None

@@ -62,17 +62,17 @@ class Proxy:
             data: dict[str, Any] = json.load(answer)
             return data
 
-    def wait_for_router(self, prefix: str) -> None:
-        """Until a router whose name begins so is there. Raises AssertionError with the log's tail."""
+    def wait_for_router(self, words: str) -> None:
+        """Until a router with these words in its name is there. Raises AssertionError with the log's tail."""
         deadline = time.monotonic() + START_DEADLINE_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                if any(name.startswith(prefix) for name in self.rawdata().get("routers", {})):
+                if any(words in name for name in self.rawdata().get("routers", {})):
                     return
             except (OSError, urllib.error.URLError, ValueError):
                 pass
             time.sleep(0.05)
-        raise AssertionError(f"{self.name} shows no router {prefix}*:\n{self.log()[-4000:]}")
+        raise AssertionError(f"{self.name} shows no router {words}:\n{self.log()[-4000:]}")
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")

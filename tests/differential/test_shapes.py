@@ -98,7 +98,7 @@ endpoints:
 """
 
 
-def _manifests() -> str:
+def manifests() -> str:
     kinds = yaml.safe_load((Path(__file__).parent / "shapes.yaml").read_text())
     objects = [
         {
@@ -155,7 +155,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Original]:
     folder = tmp_path_factory.mktemp("shapes")
     (folder / "file.yaml").write_text(yaml.safe_dump(_as_file(ONLY_IN_FILES)))
     with KubeServer() as kube:
-        kube.apply(_manifests())
+        kube.apply(manifests())
         options = [
             f"--providers.kubernetescrd.endpoint={kube.url}",
             "--providers.kubernetescrd.allowexternalnameservices=true",

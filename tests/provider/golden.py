@@ -5,7 +5,7 @@
     options:        options of providers.kubernetesCRD, by Traefik's names
     uses:           names of objects in base.yaml
     manifests:      further objects
-    configuration:  the expected HTTP configuration
+    configuration:  the expected configuration
     findings:       the expected findings, in order
 
 `python -m tests.provider.golden` writes the last two anew into every file; read the diff before keeping it.
@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 import yaml
 
+from config.dynamic import Configuration
 from config.findings import Finding
-from config.http import HTTPConfiguration
 from config.static_load import from_mapping
 from provider.kube.selectors import parse_selector
 from provider.manifest_objects import Gathering
@@ -51,8 +51,8 @@ class Case:
         return used + list(self.content.get("manifests", []))
 
     @property
-    def configuration(self) -> HTTPConfiguration:
-        return msgspec.convert(self.content.get("configuration") or {}, HTTPConfiguration)
+    def configuration(self) -> Configuration:
+        return msgspec.convert(self.content.get("configuration") or {}, Configuration)
 
     @property
     def findings(self) -> list[Finding]:
@@ -90,7 +90,20 @@ def render(result: BuildResult) -> str:
         "configuration": msgspec.to_builtins(result.configuration),
         "findings": msgspec.to_builtins(result.findings),
     }
-    return yaml.safe_dump(expected, sort_keys=False, width=110, default_flow_style=None, allow_unicode=True)
+    return yaml.dump(
+        expected, Dumper=_Dumper, sort_keys=False, width=110, default_flow_style=None, allow_unicode=True
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines (certificates) as such."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def rewrite() -> None:

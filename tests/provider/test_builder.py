@@ -14,7 +14,8 @@ from provider.resources.decode import from_plain, key_of
 from provider.resources.kinds import KINDS, ObjectKey
 from provider.sections import Sections
 from provider.store import CLUSTER, SOURCES, Store
-from provider.translate.builder import Builder, Contested, build
+from provider.translate.builder import Builder, build
+from provider.translate.contested import Contested
 from tests.provider.support import Json, endpoints, route, rule, service
 
 # Few names, so that objects meet: `a/b-x` and `a-b/x` even write the same keys.
@@ -170,7 +171,7 @@ def test_services_do_not_rename_a_router_its_rule_does() -> None:
     put(store, route("r3", rule("Host(`h3`)", {"name": "s4", "port": 80})))
     changes = builder.update(store, store.take_changed())
     assert changes.routers == set()
-    assert changes.services == set()  # s3 and s4 have equal endpoints
+    assert changes.services == {name_of(3)}  # equal endpoints, but it says whose
     put(store, route("r3", rule("Host(`new`)", {"name": "s4", "port": 80})))
     changes = builder.update(store, store.take_changed())
     assert changes.routers == {name_of(3), name_of(3, "Host(`new`)")}
@@ -189,17 +190,17 @@ def test_a_service_that_appears_brings_its_routes() -> None:
     assert builder.result(store).findings == []
 
 
-def test_nodes_are_wanted_only_by_routes_that_ask() -> None:
+def test_nodes_are_wanted_once_a_route_has_asked() -> None:
     store, builder = filled(1)
-    wanted = [builder.wants_nodes]
+    wanted = ["Node" in builder.readers.kinds]
     put(store, service("np", type="NodePort"))
     put(store, route("np", rule("Host(`n`)", {"name": "np", "port": 80, "nodePortLB": True})))
     builder.update(store, store.take_changed())
-    wanted.append(builder.wants_nodes)
+    wanted.append("Node" in builder.readers.kinds)
     store.remove(ObjectKey("IngressRoute", "default", "np"))
     builder.update(store, store.take_changed())
-    wanted.append(builder.wants_nodes)
-    assert wanted == [False, True, False]
+    wanted.append("Node" in builder.readers.kinds)
+    assert wanted == [False, True, True]
 
 
 def test_contested_names_go_to_the_greatest_owner() -> None:

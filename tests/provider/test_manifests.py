@@ -163,17 +163,17 @@ def test_kinds_without_use_are_reported_once(tmp_path: Path) -> None:
 
     write(
         tmp_path / "a.yaml",
-        other("TLSStore", "a"),
-        other("TLSStore", "b"),
+        other("Pod", "a", "v1"),
+        other("Pod", "b", "v1"),
         other("Deployment", "c", "apps/v1"),
         other("IngressRoute", "d", "traefik.containo.us/v1alpha1"),
     )
     read = ManifestFolder(str(tmp_path)).scan()
     assert read is not None
     by_kind = {finding.kind: finding for finding in read.findings}
-    assert by_kind["TLSStore"].message.startswith("2 of traefik.io/v1alpha1 ignored: ")
+    assert by_kind["Pod"].message.startswith("2 of v1 ignored: ")
     assert "traefik.io/v1alpha1" in by_kind["IngressRoute"].advice
-    assert set(by_kind) == {"TLSStore", "Deployment", "IngressRoute"}
+    assert set(by_kind) == {"Pod", "Deployment", "IngressRoute"}
 
 
 def test_malformed_objects_stand_in_their_place(tmp_path: Path) -> None:

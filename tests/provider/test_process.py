@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from config.control_page import Head
+from provider.resources.kinds import KINDS
 from tests.kube import KubeServer
 from tests.provider.support import (
     DEADLINE_SECONDS,
@@ -266,7 +267,7 @@ def test_the_label_selector_is_for_custom_resources_only() -> None:
         selected = {
             request.path.rpartition("/")[2] for request in server.requests if "labelSelector" in request.query
         }
-        assert selected == {"ingressroutes"}
+        assert selected == {kind.plural for kind in KINDS.values() if kind.is_custom}
 
 
 def test_kubeconfig_is_used(tmp_path: Path) -> None:

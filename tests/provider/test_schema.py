@@ -12,9 +12,17 @@ import pytest
 import yaml
 from msgspec import inspect
 
-from provider.resources import schema, traefik
-from provider.resources.kinds import INGRESS_ROUTE, KINDS
-from provider.resources.words import FIELDS
+from provider.resources import (
+    schema,
+    traefik,
+    traefik_layer4,
+    traefik_middlewares,
+    traefik_services,
+    traefik_tls,
+    traefik_transports,
+)
+from provider.resources.kinds import INGRESS_ROUTE, KINDS, Kind
+from provider.resources.schema import FIELDS
 from tests.envtest import ApiServer, assets
 from tests.waiting import wait_until
 
@@ -22,14 +30,18 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CRDS: Final = ROOT / "etc" / "kubernetes" / "base" / "crds"
 KEYWORDS: Final = {
     *("type", "description", "properties", "required", "items", "additionalProperties", "anyOf", "format"),
-    *("enum", "default", "minimum", "maximum", "x-kubernetes-int-or-string"),
+    *("enum", "default", "minimum", "maximum", "pattern", "x-kubernetes-int-or-string"),
+    *("x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations"),
     *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 }
 Schema = dict[str, Any]
 
 
-def root_schema() -> Schema:
-    (version,) = schema.definition(INGRESS_ROUTE)["spec"]["versions"]
+CUSTOM: Final = [kind for kind in KINDS.values() if kind.is_custom]
+
+
+def root_schema(kind: Kind = INGRESS_ROUTE) -> Schema:
+    (version,) = schema.definition(kind)["spec"]["versions"]
     root: Schema = version["schema"]["openAPIV3Schema"]
     return root
 
@@ -134,7 +146,8 @@ def test_the_files_are_in_step_with_the_structs() -> None:
 
 def test_the_command_writes_the_files(tmp_path: Path) -> None:
     assert schema.main([str(tmp_path / "new")]) == 0
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {"traefik.io_ingressroutes.yaml"}
+    written = {path.name for path in (tmp_path / "new").iterdir()}
+    assert written == {f"traefik.io_{kind.plural}.yaml" for kind in CUSTOM}
 
 
 def test_the_command_wants_one_directory(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,31 +156,50 @@ def test_the_command_wants_one_directory(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_every_field_has_words_and_every_word_has_a_field() -> None:
-    structs = [value for value in vars(traefik).values() if isinstance(value, type) and in_schema(value)]
-    assert set(structs) == set(FIELDS)
+    structs = {struct for kind in CUSTOM for struct in structs_below(schema.spec_of(kind))}
+    assert structs == set(FIELDS)
     for struct in structs:
         fields = {field.encode_name for field in msgspec.structs.fields(struct)}
         assert {name for name, words in FIELDS[struct].items() if words.type is None} == fields, struct
 
 
-def in_schema(struct: type) -> bool:
-    """Structs of the custom resources, without the objects themselves and their metadata."""
-    whole = {kind.type for kind in KINDS.values()} | {traefik.ClassAnnotations, traefik.ClassedMetadata}
-    return issubclass(struct, msgspec.Struct) and struct.__module__ == traefik.__name__ and struct not in whole
+def structs_below(struct: type) -> set[type]:
+    """A struct and those of its fields, at any depth."""
+    return {info.cls for info in infos_below(inspect.type_info(struct))}
 
 
-def test_the_schema_is_structural() -> None:
-    for node in nodes(root_schema()):
+def infos_below(info: inspect.Type) -> Iterator[inspect.StructType]:
+    match info:
+        case inspect.StructType():
+            yield info
+            for field in info.fields:
+                yield from infos_below(field.type)
+        case inspect.Metadata():
+            yield from infos_below(info.type)
+        case inspect.UnionType():
+            for each in info.types:
+                yield from infos_below(each)
+        case inspect.ListType():
+            yield from infos_below(info.item_type)
+        case inspect.DictType():
+            yield from infos_below(info.value_type)
+
+
+@pytest.mark.parametrize("kind", CUSTOM, ids=lambda kind: kind.name)
+def test_the_schema_is_structural(kind: Kind) -> None:
+    for node in nodes(root_schema(kind)):
         assert set(node) <= KEYWORDS
-        assert ("type" in node) != bool(node.get("x-kubernetes-int-or-string"))
+        untyped = node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
+        assert ("type" in node) != bool(untyped)
         assert set(node.get("required", [])) <= set(node.get("properties", {}))
         assert not {"properties", "additionalProperties"} <= set(node)
         if "default" in node:
             assert errors(node["default"], node) == []
 
 
-def test_every_field_that_a_user_writes_is_described() -> None:
-    for node in nodes(root_schema()["properties"]["spec"]):
+@pytest.mark.parametrize("kind", CUSTOM, ids=lambda kind: kind.name)
+def test_every_field_that_a_user_writes_is_described(kind: Kind) -> None:
+    for node in nodes(root_schema(kind)["properties"]["spec"]):
         for name, field in node.get("properties", {}).items():
             assert re.fullmatch(r"[A-Z\dh].{8,}[.]", field["description"]), name
 

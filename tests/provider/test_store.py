@@ -109,7 +109,7 @@ def test_a_malformed_object_is_absent_and_explained() -> None:
     store = Store()
     put(store, route("r", rule("Host(`a`)")))
     assert store.reject(broken("r"))
-    assert store.ingress_route("default", "r") is None
+    assert store.get("IngressRoute", "default", "r") is None
     (finding,) = store.findings()
     assert finding.reason == "Malformed"
     assert finding.field == "spec.routes[0].priority"

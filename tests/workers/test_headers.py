@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from config.static import EntryPoint
 from config.static_entrypoint import HTTP, ForwardedHeaders
-from workers.errors import Failure
+from workers.errors import UNDERSCORE_HEADER, Failure
 from workers.forwarded import Client, ForwardedPolicy
 from workers.headers import MANAGED_NAMES, upstream_head
 from workers.http1.codec import IncomingRequest, parse_request
@@ -235,6 +235,15 @@ def test_upgrade_is_passed_on() -> None:
     assert request.header_values(b"connection") == [b"Upgrade"]
 
 
+@pytest.mark.behaviour("DP-87")
+@pytest.mark.parametrize("token", [b"h2c", b"foo, H2C"])
+def test_upgrade_to_h2c_is_not_passed_on(token: bytes) -> None:
+    """ADV-D-14: a server that took it up would speak past every rule here."""
+    lines = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + token, b"HTTP2-Settings: x"]
+    assert sent(*lines) == ADDED
+    assert sent(b"Connection: Upgrade", *lines[1:], touch=True) == ADDED
+
+
 def test_upgrade_of_http_1_0_is_none() -> None:
     assert b"upgrade" not in sent(b"Connection: Upgrade", b"Upgrade: x", first=b"GET / HTTP/1.0")
 
@@ -244,8 +253,8 @@ def test_underscore_strategies() -> None:
     assert sent(b"x_y: 1")[b"x_y"] == [b"1"]
     assert b"x_y" not in sent(b"x_y: 1", underscores="delete")
     result = read(b"x_y: 1", underscores="reject")
-    assert isinstance(result, Failure)
-    assert (result.status, result.body) == (400, b"")
+    assert isinstance(result, IncomingRequest)
+    assert result.refusal is UNDERSCORE_HEADER
 
 
 def test_pragma_gains_its_modern_twin() -> None:

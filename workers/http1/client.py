@@ -11,10 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from workers import errors
-from workers.errors import Failure, ProxyError
+from workers.errors import ProxyError
 from workers.exchange import Exchange, ResponseHead
-from workers.http1 import grammar
-from workers.http1.codec import IncomingHead, parse_response
 from workers.http1.framing import (
     LAST_CHUNK,
     ChunkedDecoder,
@@ -24,16 +22,16 @@ from workers.http1.framing import (
     LengthDecoder,
     chunk,
 )
+from workers.http1.late_head import final_head, read_after
 from workers.http1.pump import BodyPump
-from workers.stream import Stream, StreamBroken, StreamError, StreamTimeout
+from workers.http1.responses import IncomingHead, parse_response
+from workers.stream import Stream, StreamBroken, StreamError
 from workers.timers import NEVER, TimerWheel
 from workers.tunnel import Tunnel
 from workers.upstream.pool import UpstreamConnection
 
-HEAD_LIMIT_BYTES: Final = 10 << 20
 EXPECT_TICKS: Final = TimerWheel.ticks(1.0)
 """So long a body waits for the server's 100 before it is sent anyway."""
-MOST_INTERIM: Final = 64
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
@@ -61,10 +59,10 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
         try:
             data = stream.read()
         except StreamError as error:
-            data = _read_after(error, exchange, stream, pump)
+            data = read_after(error, exchange, stream, pump)
         response = parse_response(data) if data else None
         if not isinstance(response, IncomingHead) or response.status < 200:
-            response, data = _final_head(response, data, exchange, stream, pump)
+            response, data = final_head(response, data, exchange, stream, pump)
         if header_ticks < NEVER:
             stream.set_read_deadline(NEVER)
         body = data[response.consumed :]
@@ -119,105 +117,6 @@ def _send_with_body(exchange: Exchange, stream: Stream, head: bytes, header_tick
     else:
         pump.start()
     return pump
-
-
-# The response head
-
-
-def _read_after(error: StreamError, exchange: Exchange, stream: Stream, pump: BodyPump | None) -> bytes:
-    """The first read failed: if it was only the wait for a 100 that ended, send the body and read again."""
-    if isinstance(error, StreamTimeout):
-        if pump is None or pump.started:
-            raise ProxyError(errors.RESPONSE_TIMEOUT) from error
-        _release_body(stream, pump)
-        try:
-            return stream.read()
-        except StreamTimeout as late:
-            raise ProxyError(errors.RESPONSE_TIMEOUT) from late
-        except StreamError:
-            return b""
-    return b""
-
-
-def _release_body(stream: Stream, pump: BodyPump | None) -> None:
-    if pump is not None and not pump.started:
-        stream.set_read_deadline(NEVER)
-        pump.start()
-
-
-def _final_head(
-    response: IncomingHead | Failure | None,
-    data: bytes,
-    exchange: Exchange,
-    stream: Stream,
-    pump: BodyPump | None,
-) -> tuple[IncomingHead, bytes]:
-    """The final head where the first read did not bring it: interim responses, pieces, silence, nonsense.
-
-    Returns it with the bytes that it is the start of.
-    """
-    interim, begun = 0, False
-    while True:
-        if isinstance(response, Failure):
-            raise ProxyError(response)
-        if response is None:
-            if begun and not data:
-                data = _read_more(exchange, stream, pump, begun)
-            response, data = _complete(data, exchange, stream, pump, begun)
-            continue
-        if response.status >= 200 or response.status == 101:
-            if pump is not None:
-                pump.answered = True
-            return response, data
-        begun = True
-        interim += 1
-        if interim > MOST_INTERIM:
-            raise ProxyError(errors.MALFORMED_RESPONSE, "too many interim responses")
-        exchange.inform(response.status, response.headers)
-        if response.status == 100:
-            _release_body(stream, pump)
-        data = data[response.consumed :]
-        response = parse_response(data) if data else None
-
-
-def _complete(
-    data: bytes, exchange: Exchange, stream: Stream, pump: BodyPump | None, begun: bool
-) -> tuple[IncomingHead | Failure | None, bytes]:
-    """Read until `data` may hold a whole head."""
-    if not data:
-        raise ProxyError(_reason(exchange, pump, begun))
-    response = parse_response(data)
-    if response is not None:
-        return response, data
-    partial = grammar.PartialHead(data, grammar.early_response_refusal)
-    while len(partial) <= HEAD_LIMIT_BYTES:
-        whole = partial.feed(_read_more(exchange, stream, pump, True))
-        if isinstance(whole, Failure):
-            return whole, b""
-        if whole is not None:
-            return parse_response(whole), whole
-    raise ProxyError(errors.MALFORMED_RESPONSE, "response head too large")
-
-
-def _read_more(exchange: Exchange, stream: Stream, pump: BodyPump | None, begun: bool) -> bytes:
-    try:
-        data = stream.read()
-    except StreamTimeout as error:
-        raise ProxyError(errors.RESPONSE_TIMEOUT) from error
-    except StreamError:
-        data = b""
-    if not data:
-        raise ProxyError(_reason(exchange, pump, begun))
-    return data
-
-
-def _reason(exchange: Exchange, pump: BodyPump | None, begun: bool) -> Failure:
-    """Why the server's bytes ended before the head did."""
-    if pump is not None and pump.failure is not None:
-        return pump.failure
-    if exchange.client_gone:
-        return errors.CLIENT_GONE
-    return errors.MALFORMED_RESPONSE if begun else errors.CLOSED_EARLY
 
 
 # The response body

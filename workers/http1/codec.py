@@ -1,9 +1,10 @@
-"""HTTP/1 heads from bytes: a C parser for the common message, its pure twin for the rest, one strict policy.
+"""HTTP/1 request heads from bytes: a C parser for the common one, its pure twin for the rest, one strict policy.
 
-`parse_request` and `parse_response` are the only doors. The C parser (gunicorn_h1c) is fast but opinionated:
-it counts headers, and its errors do not say what a client must be told. So it is only ever believed when it
-accepts, and then only within the checks made here; whatever it refuses goes to the twin (`grammar`), which
-decides. Both must accept the same messages with the same result: tests run one corpus through both.
+`parse_request` is the only door (`responses.parse_response` for the other direction). The C parser
+(gunicorn_h1c) is fast but opinionated: it counts headers, and its errors do not say what a client must be told. So
+it is only ever believed when it accepts, and then only within the checks made here; whatever it refuses goes to
+the twin (`grammar`), which decides. Both must accept the same messages with the same result: tests run one corpus
+through both.
 
 RFC 9112 with every leniency switched off: CRLF alone ends a line, one blank separates the parts of a first line,
 no folding, no blank before the colon, one Host, one length, `chunked` alone as transfer coding.
@@ -19,35 +20,27 @@ from gunicorn_h1c._parser_fast import IncompleteError as IncompleteRequest
 
 from workers import errors
 from workers.errors import Failure
-from workers.exchange import UNKNOWN_LENGTH, Header, Request, ResponseHead
+from workers.exchange import UNKNOWN_LENGTH, Header, Request
+from workers.forwarded import Client
 from workers.headers import (
     CONNECTION,
-    CONTENT_LENGTH,
-    DATE,
     EXPECT,
-    HOP,
     HOST,
     MANAGED,
-    NAMELESS,
     PRAGMA,
-    TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UNDERSCORE,
     UPGRADE,
-    Client,
-    add_cache_control,
     admit,
     classify,
     connection_tokens,
     kinds_by_name,
+    values_of,
 )
 from workers.http1 import grammar
-from workers.http1.grammar import LONGEST_LENGTH_DIGITS
 from workers.http1.target import TargetPolicy, resolve_target
 
 _parse = gunicorn_h1c.parse_request_fast
-_parse_response = gunicorn_h1c.parse_response
 _UNLIMITED: Final = 1 << 40
 
 
@@ -153,18 +146,23 @@ def _admitted(
             return errors.MISSING_HOST
         host = b""
     request.host_header = host
-    failure = resolve_target(request, policy)
-    if failure is None and marks & _NEEDS_ADMISSION:
-        failure = _special(request, headers)
-    return failure or request
+    failure = _special(request, headers) if marks & _NEEDS_ADMISSION else None
+    # What frames the body is known now: a refused request that is well-formed leaves the connection usable.
+    if failure is None or not failure.closes:
+        failure = resolve_target(request, policy) or failure
+    if failure is not None and failure.closes:
+        return failure
+    request.refusal = failure
+    return request
 
 
 _NEEDS_ADMISSION: Final = TRANSFER_ENCODING | CONNECTION | EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA
 _PERSISTENCE: Final = frozenset({b"close", b"keep-alive"})
 
 
-def _values(headers: Sequence[Header], kind: int) -> list[bytes]:
-    return [value for name, value in headers if kinds_by_name.get(name, 0) & kind or classify(name) & kind]
+def _upgrade(token: bytes) -> bytes:
+    """The protocol asked for; h2c is not: nobody upgrades a connection that others share."""
+    return b"" if b"h2c" in connection_tokens(token) else token
 
 
 def _special(request: Request, headers: Sequence[Header]) -> Failure | None:
@@ -173,136 +171,21 @@ def _special(request: Request, headers: Sequence[Header]) -> Failure | None:
     if marks & TRANSFER_ENCODING:
         if request.minor_version == 0:
             return errors.MALFORMED_REQUEST
-        codings = _values(headers, TRANSFER_ENCODING)
+        codings = values_of(headers, TRANSFER_ENCODING)
         if len(codings) > 1 or codings[0].lower() != b"chunked":
             return errors.UNSUPPORTED_CODING
         request.content_length = UNKNOWN_LENGTH
-    connection = [token for value in _values(headers, CONNECTION) for token in connection_tokens(value)]
+    connection = [token for value in values_of(headers, CONNECTION) for token in connection_tokens(value)]
     if b"close" in connection:
         request.keep_alive = False
     elif request.minor_version == 0:
         request.keep_alive = b"keep-alive" in connection
     if marks & UPGRADE and b"upgrade" in connection and request.minor_version == 1:
-        request.upgrade = _values(headers, UPGRADE)[0]
+        request.upgrade = _upgrade(values_of(headers, UPGRADE)[0])
     if marks & EXPECT:
-        if any(value.lower() != b"100-continue" for value in _values(headers, EXPECT)):
+        if any(value.lower() != b"100-continue" for value in values_of(headers, EXPECT)):
             return errors.UNKNOWN_EXPECTATION
         request.expect_continue = request.minor_version == 1 and request.content_length != 0
     if not request.upgrade and _PERSISTENCE.issuperset(connection):
         connection = []
     return admit(request, connection)
-
-
-class IncomingHead(ResponseHead):
-    """A response head as it came from a server."""
-
-    __slots__ = ("consumed", "keep_alive", "length_given", "upgrade")
-
-    consumed: int
-    keep_alive: bool
-    length_given: bool  # the body's end is known without the end of the connection
-    upgrade: bytes
-
-
-def parse_response(data: bytes) -> IncomingHead | Failure | None:
-    """Read one response head from the start of `data`; None if it is not complete yet.
-
-    `content_length` is UNKNOWN_LENGTH for chunks (`length_given`) and for bodies that end with the connection.
-    """
-    try:
-        parsed = _parse_response(data)
-    except gunicorn_h1c.IncompleteError:
-        return parse_response_slowly(data)
-    except ValueError:
-        return parse_response_slowly(data)
-    headers, consumed, status = parsed["headers"], parsed["consumed"], parsed["status"]
-    first = data[:13]
-    known = _FIRST.get(first)
-    if known is None:
-        known = _first_line(first)
-    if known != status or data.count(b"\r\n", 0, consumed) != len(headers) + 2:
-        return parse_response_slowly(data)
-    return _received(status, first[7] - 48, headers, consumed)
-
-
-def parse_response_slowly(data: bytes) -> IncomingHead | Failure | None:
-    """As parse_response, by the pure twin alone."""
-    head = grammar.response_head(data)
-    if head is None or isinstance(head, Failure):
-        return head
-    return _received(head.status, head.minor_version, head.headers, head.consumed)
-
-
-_FIRST: Final[dict[bytes, int]] = {}
-
-
-def _first_line(first: bytes) -> int:
-    """Status in the first 13 bytes if they are `HTTP/1.x nnn` and a blank or line end, else -1."""
-    status = grammar.status_of(first)
-    if status >= 0 and len(_FIRST) < 2000:
-        _FIRST[first] = status
-    return status
-
-
-def _received(status: int, minor_version: int, headers: Sequence[Header], consumed: int) -> IncomingHead | Failure:
-    head = IncomingHead.__new__(IncomingHead)
-    kept: list[Header] = []
-    keep = kept.append
-    kind_of = kinds_by_name.get
-    marks = 0
-    length = -1
-    head.has_date = head.length_given = False
-    head.trailer = head.upgrade = b""
-    for header in headers:
-        kind = kind_of(header[0])
-        if kind is None:
-            kind = classify(header[0])
-        if not kind:
-            keep(header)
-        elif kind == DATE:
-            head.has_date = True
-            keep(header)
-        elif kind == CONTENT_LENGTH:
-            value = header[1]
-            if length >= 0 or not value.isdigit() or len(value) > LONGEST_LENGTH_DIGITS:
-                return errors.MALFORMED_RESPONSE
-            length = int(value)
-            head.length_given = True
-        elif kind != CONNECTION or header[1] != b"keep-alive":
-            marks |= kind
-            if not kind & _NOT_PASSED_ON:
-                keep(header)
-    head.status = status
-    head.headers = kept
-    head.content_length = length
-    head.consumed = consumed
-    head.keep_alive = minor_version == 1
-    if marks & _SPECIAL_IN_RESPONSE:
-        return _special_response(head, headers, marks)
-    return head
-
-
-_NOT_PASSED_ON: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | HOP | TE
-_SPECIAL_IN_RESPONSE: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA | NAMELESS
-
-
-def _special_response(head: IncomingHead, headers: Sequence[Header], marks: int) -> IncomingHead | Failure:
-    if marks & NAMELESS:
-        return errors.MALFORMED_RESPONSE
-    if marks & TRANSFER_ENCODING:
-        codings = _values(headers, TRANSFER_ENCODING)
-        if head.length_given or not head.keep_alive or len(codings) > 1 or codings[0].lower() != b"chunked":
-            return errors.MALFORMED_RESPONSE
-        head.length_given = True
-    connection = [token for value in _values(headers, CONNECTION) for token in connection_tokens(value)]
-    if b"close" in connection:
-        head.keep_alive = False
-    if marks & UPGRADE:
-        head.upgrade = _values(headers, UPGRADE)[0]
-    if marks & TRAILER:
-        head.trailer = b", ".join(_values(headers, TRAILER))
-    if not _PERSISTENCE.issuperset(connection):
-        head.headers = [header for header in head.headers if header[0].lower() not in connection]
-    if marks & PRAGMA:
-        add_cache_control(head.headers)
-    return head

@@ -185,10 +185,8 @@ class Http1Exchange(Exchange):
             self.closes = True
         if self._decoder is not None and self._too_much_unread():
             self.closes = True
-        if self.closes:
-            lines.append(b"Connection: close")
-        elif old:
-            lines.append(b"Connection: keep-alive")
+        if self.closes is not old:  # what the version does not say by itself
+            lines.append(b"Connection: close" if self.closes else b"Connection: keep-alive")
         lines += (b"", body)
         self.finished = complete
         connection.stream.write(b"\r\n".join(lines))

@@ -58,9 +58,13 @@ def request_head(data: bytes) -> RequestParts | Failure | None:
         return early_refusal(data)
     if data.count(b"\r\n", start, end) > MOST_LINES:
         return errors.HEADERS_TOO_LARGE
-    if _BARE_LINE_FEED.search(data, start, end):
-        return _refusal_of(data[start:end].split(b"\r\n"))
     first, *lines = data[start:end].split(b"\r\n")
+    if _BARE_LINE_FEED.search(data, start, end):
+        return _refusal_of(first, lines)
+    return _request_parts(first, lines, end + 4)
+
+
+def _request_parts(first: bytes, lines: list[bytes], consumed: int) -> RequestParts | Failure:
     match = _REQUEST_LINE.fullmatch(first)
     if match is None:
         return errors.MALFORMED_REQUEST
@@ -70,7 +74,7 @@ def request_head(data: bytes) -> RequestParts | Failure | None:
     headers = _header_lines(lines)
     if isinstance(headers, Failure):
         return headers
-    return RequestParts(method, target, int(minor), headers, end + 4)
+    return RequestParts(method, target, int(minor), headers, consumed)
 
 
 def response_head(data: bytes) -> ResponseParts | Failure | None:
@@ -95,9 +99,10 @@ def _header_lines(lines: list[bytes]) -> list[Header] | Failure:
         if not colon or line[0] in b" \t":
             return errors.MALFORMED_REQUEST
         if not _NAME.fullmatch(name):
-            return errors.INVALID_HEADER_NAME if name else errors.MALFORMED_REQUEST
+            has_blanks = _NAME.fullmatch(name.replace(b" ", b""))
+            return errors.INVALID_HEADER_NAME if has_blanks else errors.MALFORMED_REQUEST
         if not _VALUE.fullmatch(value):
-            return errors.INVALID_HEADER_VALUE
+            return errors.MALFORMED_REQUEST
         headers.append((name, value.strip(b" \t")))
     return headers
 
@@ -111,11 +116,11 @@ def parse_header_lines(block: bytes) -> list[Header] | Failure:
     return _header_lines(block[:-2].split(b"\r\n"))
 
 
-def _refusal_of(lines: list[bytes]) -> Failure:
+def _refusal_of(first: bytes, lines: list[bytes]) -> Failure:
     """What to say about a head that holds a stray CR, LF or NUL."""
-    if not _REQUEST_LINE.fullmatch(lines[0]):
+    if not _REQUEST_LINE.fullmatch(first):
         return errors.MALFORMED_REQUEST
-    found = _header_lines(lines[1:])
+    found = _header_lines(lines)
     return found if isinstance(found, Failure) else errors.MALFORMED_REQUEST
 
 
@@ -147,7 +152,8 @@ def early_refusal(data: bytes) -> Failure | None:
     if data.startswith(b"\r\n\r\n"):
         return errors.MALFORMED_REQUEST
     if _BARE_LINE_FEED.search(data):
-        return _refusal_of(data.removeprefix(b"\r\n").split(b"\r\n"))
+        first, *lines = data.removeprefix(b"\r\n").split(b"\r\n", MOST_LINES)
+        return _refusal_of(first, lines)
     end = data.find(b"\r\n", 2, _FIRST_LINE_BYTES)
     if end < 0:
         is_possible = _START.fullmatch(data, 0, _FIRST_LINE_BYTES)

@@ -7,87 +7,23 @@ client without reading: if it goes away the upstream connection is shut down at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from workers import errors
 from workers.errors import Answer, Failure, ProxyError
 from workers.http1 import grammar
 from workers.http1.codec import IncomingRequest, parse_request
 from workers.http1.exchange import Http1Exchange, bare_answer, phrase
-from workers.http1.target import TargetPolicy
+from workers.http1.options import ConnectionOptions, Site
 from workers.stream import Stream, StreamError
 from workers.timers import NEVER, TimerWheel
 
 if TYPE_CHECKING:
-    from workers.dates import DateLine
-    from workers.exchange import Handler, Request
-    from workers.headers import Client
+    from workers.forwarded import Client
 
 LINGER_SECONDS = 0.5
 """How long a closing connection still takes bytes, so that the client can read the answer before a reset."""
 LINGER_BYTES = 1 << 20
-
-
-class Found(Protocol):
-    """A route, as far as a connection needs it."""
-
-    handler: Handler
-
-
-class Table(Protocol):
-    """What a routing table has to offer."""
-
-    def find(self, request: Request, /) -> Found | None:
-        """The route of a request."""
-        ...
-
-
-class Site(Protocol):
-    """The entry point as its connections see it."""
-
-    table: Table | None
-    date: DateLine
-    draining: bool
-    active: int
-    served: int
-
-    def report_crash(self, request: Request) -> None:
-        """Log the exception that is being handled."""
-        ...
-
-
-class ConnectionOptions:
-    """What one entry point asks of its connections, in ticks and bytes. Immutable."""
-
-    __slots__ = (
-        "head_limit_bytes",
-        "idle_ticks",
-        "max_age_ticks",
-        "max_requests",
-        "read_ticks",
-        "target_policy",
-        "write_ticks",
-    )
-
-    def __init__(
-        self,
-        *,
-        read_timeout_seconds: float = 60.0,
-        write_timeout_seconds: float = 0.0,
-        idle_timeout_seconds: float = 180.0,
-        keep_alive_max_requests: int = 0,
-        keep_alive_max_time_seconds: float = 0.0,
-        max_header_bytes: int = 1048576,
-        target_policy: TargetPolicy | None = None,
-    ) -> None:
-        self.read_ticks = TimerWheel.ticks(read_timeout_seconds)
-        self.write_ticks = TimerWheel.ticks(write_timeout_seconds)
-        self.idle_ticks = TimerWheel.ticks(idle_timeout_seconds or read_timeout_seconds)
-        self.max_requests = keep_alive_max_requests
-        self.max_age_ticks = TimerWheel.ticks(keep_alive_max_time_seconds)
-        # The original reads 4 KiB beyond its limit before it complains.
-        self.head_limit_bytes = max_header_bytes + 4096
-        self.target_policy = target_policy or TargetPolicy()
 
 
 class ServerConnection:
@@ -178,14 +114,7 @@ class ServerConnection:
         site.served += 1
         self.exchange = exchange
         try:
-            table = site.table
-            route = table.find(request) if table is not None else None
-            if request.target == b"*":
-                exchange.respond(200, (), b"")
-            elif route is None:
-                exchange.respond_error(errors.NOT_FOUND)
-            else:
-                route.handler(exchange)
+            self._answer(exchange, request)
             if not exchange.finished:
                 self._fail(exchange, errors.CRASHED)
         except StreamError:
@@ -198,6 +127,19 @@ class ServerConnection:
         finally:
             site.active -= 1
             self.exchange = None
+
+    def _answer(self, exchange: Http1Exchange, request: IncomingRequest) -> None:
+        table = self.site.table
+        if request.refusal is not None:
+            exchange.respond_error(request.refusal)
+        elif request.target == b"*":
+            exchange.respond(200, (), b"")
+        else:
+            route = table.find(request) if table is not None else None
+            if route is None:
+                exchange.respond_error(errors.NOT_FOUND)
+            else:
+                route.handler(exchange)
 
     def _fail(self, exchange: Http1Exchange, failure: Failure) -> None:
         """The answer to a handler that gave up; a response under way can only be cut."""
@@ -243,7 +185,7 @@ class ServerConnection:
             return
         if failure.answer is Answer.BARE:
             self.stream.write(bare_answer(failure))
-        else:
+        else:  # 417
             self.stream.write(
                 b"HTTP/1.1 %d %b\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 % (failure.status, phrase(failure.status), self.site.date.line)

@@ -139,10 +139,34 @@ def test_options_asterisk_is_answered_by_the_server_itself() -> None:
 def test_raw_fragment_is_400_with_empty_body() -> None:
     with Stage(handler=respond()) as stage:
         client = stage.client()
-        client.send(b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n")
-        response = client.response()
-        assert (response.status, response.body) == (400, b"")
+        for target in (b"/a#b", b"/a?b#c", b"http://b.example/#c"):
+            client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" % target)
+            response = client.response()
+            assert (response.status, response.body, response[b"connection"]) == (400, b"", None)
         assert not stage.table.requests
+        assert client.get().status == 200
+
+
+def test_refused_request_with_chunks_is_still_read_to_its_end() -> None:
+    """ADV-D-13: a refusal before the body is framed would leave it as the next request."""
+    with Stage(handler=respond()) as stage:
+        client = stage.client()
+        smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        client.send(b"POST /#x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(smuggled), smuggled))
+        assert client.response().status == 400
+        assert client.get(b"/next").body == b"ok"
+        assert [request.path for request in stage.table.requests] == [b"/next"]
+
+
+@pytest.mark.behaviour("DP-22")
+def test_underscore_reject_is_400() -> None:
+    options = EntryPoint(address=":80", http=HTTP(underscore_headers_strategy="reject"))
+    with Stage(handler=respond(), options=options) as stage:
+        client = stage.client()
+        response = client.get(b"/", b"x_y: 1")
+        assert (response.status, response.body, response[b"connection"]) == (400, b"Bad Request\n", None)
+        assert client.get().status == 200
 
 
 @pytest.mark.behaviour("DP-6")
@@ -284,7 +308,7 @@ def test_http_1_0_without_host_has_no_host() -> None:
         client.send(b"GET /x HTTP/1.0\r\n\r\n")
         response = client.response()
         assert response.line == b"HTTP/1.0 200 OK"
-        assert response[b"connection"] == b"close"
+        assert response[b"connection"] is None
         assert client.is_closed()
         assert stage.request.host == b""
 
@@ -310,7 +334,7 @@ def test_unknown_length_is_chunked_for_1_1_and_ends_the_connection_for_1_0() -> 
         client.send(b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
         response = client.response()
         assert (response.body, response[b"transfer-encoding"]) == (b"abcdef", None)
-        assert response[b"connection"] == b"close"
+        assert response[b"connection"] is None
 
 
 def test_body_nobody_wanted_is_drained() -> None:

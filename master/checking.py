@@ -1,0 +1,185 @@
+"""What `pointsman check` has to say about an inspection, as plain data; `check_text.py` prints it.
+
+Findings are the provider's, with those beside them that only a worker can know: an entry point that does not
+exist, a service or a middleware that cannot be built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from config.findings import Finding, Severity
+from config.names import PROVIDER_CRD
+from master.inspection import Inspection, Origin, is_ours
+from master.service_tree import service_tree
+from workers.runtime import RouterState
+
+_TOLD_BY_PROVIDER: Final = frozenset(("InvalidRule", "PriorityTooLarge"))
+"""Reasons of findings that already say why a router is disabled."""
+_KINDS: Final = (
+    (r'entryPoint ".*" doesn\'t exist', "UnknownEntryPoint"),
+    (r"no valid entryPoint", "NoEntryPoint"),
+    (r'.*service ".*" does not exist', "ServiceNotFound"),
+    (r'.*middleware ".*" does not exist', "MiddlewareNotFound"),
+    (r".*unknown TLS options", "TLSOptionNotFound"),
+    (r".*servers transport not found", "ServersTransportNotFound"),
+    (r".*this version of Pointsman", "NotServedYet"),
+)
+
+
+class RouteRow(msgspec.Struct, rename="camel", kw_only=True):
+    """One router on one of its entry points, in the order in which rules are asked there."""
+
+    entry_point: str
+    tls: bool
+    priority: int
+    router: str
+    rule: str
+    service: str
+    servers: list[str]
+    status: str
+    errors: list[str]
+    object: str
+    field: str
+
+
+class Summary(msgspec.Struct, rename="camel", kw_only=True):
+    """`sources`: what was read; `static`: where entry points and options come from."""
+
+    sources: list[str]
+    static: str
+    entry_points: list[str]
+    objects: dict[str, int]
+    routes: int
+    routes_disabled: int
+    errors: int
+    warnings: int
+    assumed_endpoints: list[str]
+
+
+class CheckReport(msgspec.Struct, rename="camel", kw_only=True):
+    summary: Summary
+    findings: list[Finding]
+    routes: list[RouteRow]
+
+    def fails(self, *, strict: bool) -> bool:
+        return bool(self.summary.errors or (strict and self.summary.warnings))
+
+
+def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckReport:
+    """The report; with `namespaces`, only on objects there (and on what belongs to no namespace)."""
+    origins = {name: origin for name, origin, _ in inspection.origins()}
+    findings = [
+        one
+        for one in _in_order([*inspection.reading.findings, *_worker_findings(inspection, origins)])
+        if not namespaces or one.namespace in ("", *namespaces)
+    ]
+    rows = [
+        row
+        for row in _rows(inspection, origins)
+        if not namespaces or row.object.split(" ")[-1].partition("/")[0] in namespaces
+    ]
+    states = {row.router: row.status for row in rows}
+    severities = [finding.severity for finding in findings]
+    store = inspection.reading.store
+    counts = {kind: len(list(store.keys(kind))) for kind in inspection.reading.kinds()}
+    summary = Summary(
+        sources=inspection.sources,
+        static=inspection.source,
+        entry_points=sorted(inspection.static.entry_points),
+        objects={kind: count for kind, count in counts.items() if count},
+        routes=len(states),
+        routes_disabled=list(states.values()).count("disabled"),
+        errors=severities.count("error"),
+        warnings=severities.count("warning"),
+        assumed_endpoints=inspection.reading.assumed,
+    )
+    return CheckReport(summary=summary, findings=findings, routes=rows)
+
+
+def _in_order(findings: list[Finding]) -> list[Finding]:
+    """Errors first, then by object; the order within an object is that of its fields as reported."""
+    return sorted(findings, key=lambda one: (one.severity != "error", one.kind, one.namespace, one.name))
+
+
+def _worker_findings(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[Finding]:
+    told = {
+        (one.kind, one.namespace, one.name, one.field.partition(".match")[0].partition(".priority")[0])
+        for one in inspection.reading.findings
+        if one.reason in _TOLD_BY_PROVIDER
+    }
+    seen: set[tuple[str, str]] = set()
+    for _, state in sorted(inspection.runtime.routers.items()):
+        origin = origins.get(state.source)
+        if origin is None or (*origin.key, origin.field) in told:
+            continue
+        for error in state.errors:
+            if (state.source, error) not in seen:
+                seen.add((state.source, error))
+                yield _finding(inspection, state, origin, error)
+
+
+def _finding(inspection: Inspection, state: RouterState, origin: Origin, error: str) -> Finding:
+    reason = next((name for pattern, name in _KINDS if re.match(pattern, error)), "RouterDisabled")
+    severity: Severity = "error" if state.critical else "warning"
+    return Finding(
+        kind=origin.key.kind,
+        namespace=origin.key.namespace,
+        name=origin.key.name,
+        severity=severity,
+        reason=reason,
+        message=f"the router is disabled: {error}" if state.critical else error,
+        field=_FIELDS.get(reason, origin.field).replace("spec.routes[]", origin.field),
+        advice=_advice(inspection, reason),
+    )
+
+
+_FIELDS: Final = {
+    "UnknownEntryPoint": "spec.entryPoints",
+    "NoEntryPoint": "spec.entryPoints",
+    "TLSOptionNotFound": "spec.tls.options",
+    "MiddlewareNotFound": "spec.routes[].middlewares",
+    "ServiceNotFound": "spec.routes[].services",
+}
+
+
+def _advice(inspection: Inspection, reason: str) -> str:
+    match reason:
+        case "UnknownEntryPoint" | "NoEntryPoint":
+            known = ", ".join(sorted(inspection.static.entry_points))
+            if inspection.assumed_entry_points:
+                return f"{known} are assumed; give the real ones with --configFile or --entryPoints.<name>.address"
+            return f"known are {known}"
+        case "ServiceNotFound" | "MiddlewareNotFound" | "TLSOptionNotFound" | "ServersTransportNotFound":
+            return "define it, or correct its own findings if it is defined"
+        case "NotServedYet":
+            return "see docs/compatibility.md"
+    return ""
+
+
+def _rows(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[RouteRow]:
+    rows = []
+    runtime = inspection.runtime
+    for state in runtime.routers.values():
+        origin = origins.get(state.source)
+        for entry_point in state.using or state.config.entry_points or ["-"]:
+            rows.append(
+                RouteRow(
+                    entry_point=entry_point,
+                    tls=state.config.tls is not None,
+                    priority=state.priority,
+                    router=state.name,
+                    rule=state.config.rule,
+                    service=state.service.removesuffix(f"@{PROVIDER_CRD}"),
+                    servers=list(dict.fromkeys(service_tree(runtime, state.service).all_servers())),
+                    status=state.status,
+                    errors=list(state.errors),
+                    object=str(origin.key) if origin else ("" if is_ours(state.source) else "internal"),
+                    field=origin.field if origin else "",
+                )
+            )
+    yield from sorted(rows, key=lambda row: (row.entry_point, row.tls, -row.priority, row.router))

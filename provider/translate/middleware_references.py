@@ -1,0 +1,81 @@
+"""Middlewares that lead to other objects: chain to middlewares, errors to a service, plugin to Secrets."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from config.middlewares import Chain
+from config.middlewares_responses import Errors
+from provider.findings import Rejected
+from provider.resources import traefik_middlewares as written
+from provider.resources.traefik import ObjectReference
+from provider.translate.conversion import Conversion
+from provider.translate.credentials import with_secrets
+from provider.translate.holder import Holder
+from provider.translate.references import middleware_references
+from provider.translate.services import reference
+
+ERROR_PAGE_SUFFIX: Final = "-errorpage-service"
+
+
+def chain(conversion: Conversion, given: written.Chain, field: str) -> Chain:
+    names = middleware_references(conversion.holder, given.middlewares, f"{field}.middlewares")
+    for index, member in enumerate(given.middlewares):
+        _note_missing(conversion.holder, member, f"{field}.middlewares[{index}]")
+    return Chain(middlewares=names)
+
+
+def _note_missing(holder: Holder, member: ObjectReference, field: str) -> None:
+    """Report a member that leads nowhere. It is kept: what uses the chain is then disabled, not unprotected."""
+    namespace = member.namespace or holder.namespace
+    if "@" not in member.name and holder.view.get("Middleware", namespace, member.name) is None:
+        holder.report.warning(
+            "MiddlewareNotFound",
+            f"Middleware {namespace}/{member.name} does not exist; routers that use the chain will be disabled",
+            field=f"{field}.name",
+            advice="create it or correct the name",
+        )
+
+
+def errors(conversion: Conversion, given: written.Errors, field: str) -> Errors:
+    return Errors(
+        status=given.status,
+        status_rewrites=given.status_rewrites,
+        service=_error_page_service(conversion, given, f"{field}.service"),
+        query=given.query,
+        error_request_headers=given.error_request_headers,
+    )
+
+
+def _error_page_service(conversion: Conversion, given: written.Errors, field: str) -> str:
+    """Name of the service with the pages; for a Kubernetes Service a load balancer is brought along."""
+    if given.service is None:
+        raise Rejected(
+            "ServiceMissing", "no service with the error pages is named", field=field, advice="name a service"
+        )
+    spec = given.service
+    if spec.native_lb is None:
+        # the provider's nativeLBByDefault is for services of routes
+        spec = msgspec.structs.replace(spec, native_lb=False)
+    name, service = reference(conversion.holder, spec, field)
+    if service is None:
+        return name
+    own = conversion.name + ERROR_PAGE_SUFFIX
+    conversion.services[own] = service
+    return own
+
+
+def plugin(conversion: Conversion, given: dict[str, Any], field: str) -> dict[str, Any]:
+    """Options of plugins, by name. They are kept, Secrets filled in, though no plugin can run here."""
+    for name, options in given.items():
+        if options is not None and not isinstance(options, dict):
+            raise Rejected(
+                "Malformed",
+                "the options of a plugin are a mapping",
+                field=f"{field}.{name}",
+                advice="correct the field",
+            )
+    filled: dict[str, Any] = with_secrets(conversion.holder, given, field)
+    return filled

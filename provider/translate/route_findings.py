@@ -1,0 +1,82 @@
+"""What is said about a route that is translated all the same: deprecations, and what will disable its router.
+
+A router that no worker can use is emitted nevertheless, so that it shows up as disabled where operators look.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from config.rule_matchers import HTTP, Table
+from config.rules import RuleError, parse
+from provider.findings import Rejected, Report
+
+LARGEST_PRIORITY: Final = (1 << 63) - 1 - 1000
+"""Above this Traefik keeps priorities for its own routers and disables those of users."""
+
+
+def note_class(report: Report, ingress_class_name: str | None, class_value: str) -> None:
+    if ingress_class_name is None and class_value:
+        report.warning(
+            "Deprecated",
+            "the annotation kubernetes.io/ingress.class is deprecated",
+            field="metadata.annotations",
+            advice=f"write spec.ingressClassName: {class_value}",
+        )
+
+
+def note_syntax(report: Report, syntax: str, field: str) -> None:
+    if syntax:
+        report.warning(
+            "Deprecated",
+            "the rule syntax option is deprecated",
+            field=f"{field}.syntax",
+            advice="write the rule in v3 syntax and remove the field",
+        )
+
+
+def check_match(rule: str, field: str, example: str) -> None:
+    """Raise Rejected for an empty rule."""
+    if not rule:
+        raise Rejected(
+            "EmptyMatch", "the rule is empty", field=f"{field}.match", advice=f"write a rule such as {example}"
+        )
+
+
+def note_duplicate(report: Report, field: str) -> None:
+    report.warning(
+        "DuplicateRule",
+        "an earlier route of this object has the same match and is replaced by this one",
+        field=f"{field}.match",
+        advice="merge the two routes",
+    )
+
+
+def note_rule(report: Report, rule: str, syntax: str, field: str, matchers: Table = HTTP) -> bool:
+    """Report a rule that cannot be used; whether it can."""
+    wrong = what_is_wrong(rule, syntax, matchers)
+    if wrong:
+        invalid = Rejected("InvalidRule", f"the router will be disabled: {wrong}", field=f"{field}.match")
+        report.rejected(invalid)
+    return not wrong
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def what_is_wrong(rule: str, syntax: str, matchers: Table = HTTP) -> str:
+    """Why no worker can use the rule, empty if one can. Remembered: endpoints change, rules rarely do."""
+    try:
+        parse(rule, syntax, matchers)
+    except RuleError as error:
+        return str(error)
+    return ""
+
+
+def note_priority(report: Report, priority: int, field: str) -> None:
+    if priority > LARGEST_PRIORITY:
+        report.warning(
+            "PriorityTooLarge",
+            f"priority {priority} is above {LARGEST_PRIORITY}, the router will be disabled",
+            field=f"{field}.priority",
+            advice="choose a smaller priority",
+        )

@@ -1,0 +1,40 @@
+"""TLSOptions and TLSStores named `default`: they are one for the whole proxy, so two of them are none.
+
+With two in different namespaces neither can be chosen without surprising somebody: both are left out, the
+built-in defaults apply, and each object says why.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from config.names import normalize, object_id
+from provider.findings import Rejected
+from provider.translate.view import View
+
+DEFAULT: Final = "default"
+
+
+def output_name(namespace: str, name: str) -> str:
+    """Name of a TLSOption or TLSStore in the configuration.
+
+    Normalized, unlike Traefik's: references to it are normalized too, and would miss a name with a dot.
+
+    >>> output_name("a", "strict.tls"), output_name("a", "default")
+    ('a-strict-tls', 'default')
+    """
+    return DEFAULT if name == DEFAULT else normalize(object_id(namespace, name))
+
+
+def check_only_default(view: View, kind: str, namespace: str, name: str) -> None:
+    """Raise Rejected if this is a `default` beside one of another namespace."""
+    if name != DEFAULT:
+        return
+    others = [other for other, its_name in view.names(kind) if its_name == DEFAULT and other != namespace]
+    if others:
+        raise Rejected(
+            "DuplicateDefault",
+            f"there is a {kind} named default in {', '.join([namespace, *others])}: none of them is used",
+            field="metadata.name",
+            advice="keep one of them, and give the others a name to refer to",
+        )

@@ -1,0 +1,104 @@
+"""TLSOption -> TLS options, judged with the code the workers use.
+
+No error in a field drops an option, since nothing weaker may step in for a demand that cannot be met. One that the
+workers cannot use is emitted as it is written; whoever refers to it is refused connections, and the finding here
+says why.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from config import tls
+from provider.findings import Rejected, Report
+from provider.resources.kinds import ObjectKey
+from provider.resources.traefik_tls import ClientAuth, TLSOption, TLSOptionSpec
+from provider.translate.holder import Holder
+from provider.translate.output import Output
+from provider.translate.pem import has_authority
+from provider.translate.secrets import certificate_authority
+from provider.translate.tls_defaults import check_only_default, output_name
+from provider.translate.view import View
+from tls import options as judge
+
+SECTION: Final = "tls.options"
+SECRET_NAMES: Final = "spec.clientAuth.secretNames"  # noqa: S105 - a field's path
+
+
+def translate(view: View, option: TLSOption) -> Output:
+    """Never raises Rejected: everything wrong ends in the output's findings."""
+    metadata, spec = option.metadata, option.spec
+    output = Output.of(ObjectKey("TLSOption", metadata.namespace, metadata.name))
+    holder = Holder(view, metadata.namespace, output.report)
+    options = tls.TLSOptions(
+        min_version=spec.min_version,
+        max_version=spec.max_version,
+        cipher_suites=spec.cipher_suites,
+        curve_preferences=spec.curve_preferences,
+        client_auth=_client_auth(holder, spec.client_auth),
+        sni_strict=spec.sni_strict,
+        alpn_protocols=spec.alpn_protocols,
+        disable_session_tickets=spec.disable_session_tickets,
+    )
+    _report_use(output.report, spec, options)
+    try:
+        check_only_default(view, "TLSOption", metadata.namespace, metadata.name)
+    except Rejected as error:
+        output.report.rejected(error)
+    else:
+        output.put(SECTION, output_name(metadata.namespace, metadata.name), options)
+    return output
+
+
+def _client_auth(holder: Holder, auth: ClientAuth) -> tls.ClientAuth:
+    """Authorities that cannot be had are left out; an option that needs one and has none is then broken."""
+    authorities = []
+    for index, name in enumerate(auth.secret_names):
+        try:
+            field = f"{SECRET_NAMES}[{index}]"
+            authorities.append(certificate_authority(holder, name, field, allow_single_key=False))
+        except Rejected as error:
+            holder.report.rejected(error)
+    return tls.ClientAuth(ca_files=authorities, client_auth_type=auth.client_auth_type)
+
+
+def _report_use(report: Report, spec: TLSOptionSpec, options: tls.TLSOptions) -> None:
+    try:
+        settings = judge.resolve(_as_judged(spec, options))
+    except judge.OptionError as error:
+        report.rejected(_broken(error, options))
+        return
+    for warning in settings.warnings:
+        field, _, message = warning.partition(": ")
+        path = f"spec.{field}" if message else "spec"
+        report.warning("OptionIgnored", message or warning, field=path, advice="correct or remove the field")
+
+
+def _as_judged(spec: TLSOptionSpec, options: tls.TLSOptions) -> judge.TLSOptions:
+    return judge.TLSOptions(
+        min_version=options.min_version,
+        max_version=options.max_version,
+        cipher_suites=options.cipher_suites,
+        curve_preferences=options.curve_preferences,
+        client_auth=judge.ClientAuth(
+            ca_files=options.client_auth.ca_files, client_auth_type=options.client_auth.client_auth_type
+        ),
+        sni_strict=options.sni_strict,
+        alpn_protocols=options.alpn_protocols or [],
+        disable_session_tickets=options.disable_session_tickets,
+        prefer_server_cipher_suites=spec.prefer_server_cipher_suites,
+    )
+
+
+def _broken(error: judge.OptionError, options: tls.TLSOptions) -> Rejected:
+    field, message = f"spec.{error.field}", error.message
+    if error.field.startswith("clientAuth.caFiles"):
+        field = SECRET_NAMES
+        unreadable = [text for text in options.client_auth.ca_files if not has_authority(text)]
+        message = "a Secret holds no certificate that can be read" if unreadable else message
+    return Rejected(
+        "BrokenTLSOption",
+        f"{message}; routers that refer to this option are disabled, and connections to their hosts closed",
+        field=field,
+        advice=error.advice,
+    )

@@ -1,0 +1,74 @@
+"""What an HTTP/1 connection needs to know of its entry point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from workers.http1.target import TargetPolicy
+from workers.timers import TimerWheel
+
+if TYPE_CHECKING:
+    from workers.dates import DateLine
+    from workers.exchange import Handler, Request
+
+
+class Found(Protocol):
+    """A route, as far as a connection needs it."""
+
+    handler: Handler
+
+
+class Table(Protocol):
+    """What a routing table has to offer."""
+
+    def find(self, request: Request, /) -> Found | None:
+        """The route of a request."""
+        ...
+
+
+class Site(Protocol):
+    """The entry point as its connections see it."""
+
+    table: Table | None
+    date: DateLine
+    draining: bool
+    active: int
+    served: int
+
+    def report_crash(self, request: Request) -> None:
+        """Log the exception that is being handled."""
+        ...
+
+
+class ConnectionOptions:
+    """What one entry point asks of its connections, in ticks and bytes. Immutable."""
+
+    __slots__ = (
+        "head_limit_bytes",
+        "idle_ticks",
+        "max_age_ticks",
+        "max_requests",
+        "read_ticks",
+        "target_policy",
+        "write_ticks",
+    )
+
+    def __init__(
+        self,
+        *,
+        read_timeout_seconds: float = 60.0,
+        write_timeout_seconds: float = 0.0,
+        idle_timeout_seconds: float = 180.0,
+        keep_alive_max_requests: int = 0,
+        keep_alive_max_time_seconds: float = 0.0,
+        max_header_bytes: int = 1048576,
+        target_policy: TargetPolicy | None = None,
+    ) -> None:
+        self.read_ticks = TimerWheel.ticks(read_timeout_seconds)
+        self.write_ticks = TimerWheel.ticks(write_timeout_seconds)
+        self.idle_ticks = TimerWheel.ticks(idle_timeout_seconds or read_timeout_seconds)
+        self.max_requests = keep_alive_max_requests
+        self.max_age_ticks = TimerWheel.ticks(keep_alive_max_time_seconds)
+        # The original reads 4 KiB beyond its limit before it complains.
+        self.head_limit_bytes = max_header_bytes + 4096
+        self.target_policy = target_policy or TargetPolicy()
