@@ -10,6 +10,7 @@ import hashlib
 from typing import Final
 
 PROVIDER_CRD: Final = "kubernetescrd"
+PROVIDER_INGRESS: Final = "kubernetes"
 PROVIDER_INTERNAL: Final = "internal"
 
 

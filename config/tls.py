@@ -22,6 +22,10 @@ class Certificate(Shape, frozen=True, kw_only=True):
     cert_file: str = ""
     key_file: str = ""
 
+    def __repr__(self) -> str:
+        """Without the texts: a key must not be given away by chance, and it may stand in the wrong field."""
+        return f"<{type(self).__name__} of {len(self.cert_file)} and {len(self.key_file)} characters>"
+
 
 class StoredCertificate(Certificate, frozen=True, kw_only=True):
     """A certificate for handshakes with clients. No stores means: the default one, the only one served from."""

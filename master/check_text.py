@@ -10,7 +10,6 @@ from master.checking import CheckReport, RouteRow, Summary
 from master.tables import clean, table
 
 _ROUTE_HEAD: Final = ("ENTRY POINT", "TLS", "PRIORITY", "STATUS", "SERVERS", "SERVICE", "RULE")
-_NO_SERVERS: Final = frozenset(("NoEndpoints", "EndpointsNotFound", "NoReadyEndpoints"))
 
 
 def lines(report: CheckReport) -> Iterator[str]:
@@ -51,6 +50,8 @@ def _summary(summary: Summary) -> Iterator[str]:
     yield f"Entry points ({clean(summary.static)}): {', '.join(summary.entry_points)}."
     if summary.assumed_endpoints:
         yield f"Endpoints assumed for {clean(', '.join(summary.assumed_endpoints))}."
+    if summary.hint:
+        yield f"Hint: {summary.hint}."
     routes = f"{_count(summary.routes, 'router')}, {summary.routes_disabled} disabled"
     yield f"{routes}; {_count(summary.errors, 'error')}, {_count(summary.warnings, 'warning')}."
 

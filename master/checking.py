@@ -14,7 +14,7 @@ import msgspec
 
 from config.findings import Finding, Severity
 from config.names import PROVIDER_CRD
-from master.inspection import Inspection, Origin, is_ours
+from master.inspection import Inspection, Origin, object_of
 from master.service_tree import service_tree
 from workers.runtime import RouterState
 
@@ -59,6 +59,7 @@ class Summary(msgspec.Struct, rename="camel", kw_only=True):
     errors: int
     warnings: int
     assumed_endpoints: list[str]
+    hint: str
 
 
 class CheckReport(msgspec.Struct, rename="camel", kw_only=True):
@@ -81,12 +82,13 @@ def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckRepo
     rows = [
         row
         for row in _rows(inspection, origins)
-        if not namespaces or row.object.split(" ")[-1].partition("/")[0] in namespaces
+        if not namespaces or row.object.rpartition(" ")[2].partition("/")[0] in namespaces
     ]
     states = {row.router: row.status for row in rows}
     severities = [finding.severity for finding in findings]
     store = inspection.reading.store
     counts = {kind: len(list(store.keys(kind))) for kind in inspection.reading.kinds()}
+    counts["EndpointSlice"] -= len(inspection.reading.assumed)
     summary = Summary(
         sources=inspection.sources,
         static=inspection.source,
@@ -97,8 +99,15 @@ def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckRepo
         errors=severities.count("error"),
         warnings=severities.count("warning"),
         assumed_endpoints=inspection.reading.assumed,
+        hint=_hint(inspection, findings),
     )
     return CheckReport(summary=summary, findings=findings, routes=rows)
+
+
+def _hint(inspection: Inspection, findings: list[Finding]) -> str:
+    if inspection.reading.is_cluster or not any(finding.reason == "NoEndpoints" for finding in findings):
+        return ""
+    return "files rarely hold EndpointSlices; --assume-endpoints checks what else there is"
 
 
 def _in_order(findings: list[Finding]) -> list[Finding]:
@@ -112,27 +121,29 @@ def _worker_findings(inspection: Inspection, origins: dict[str, Origin]) -> Iter
         for one in inspection.reading.findings
         if one.reason in _TOLD_BY_PROVIDER
     }
-    seen: set[tuple[str, str]] = set()
+    seen: set[Finding] = set()
     for _, state in sorted(inspection.runtime.routers.items()):
         origin = origins.get(state.source)
         if origin is None or (*origin.key, origin.field) in told:
             continue
         for error in state.errors:
-            if (state.source, error) not in seen:
-                seen.add((state.source, error))
-                yield _finding(inspection, state, origin, error)
+            finding = _finding(inspection, state, origin, error)
+            if finding not in seen:
+                seen.add(finding)
+                yield finding
 
 
 def _finding(inspection: Inspection, state: RouterState, origin: Origin, error: str) -> Finding:
     reason = next((name for pattern, name in _KINDS if re.match(pattern, error)), "RouterDisabled")
-    severity: Severity = "error" if state.critical else "warning"
+    is_fatal = state.critical and reason != "UnknownEntryPoint"
+    severity: Severity = "error" if is_fatal else "warning"
     return Finding(
         kind=origin.key.kind,
         namespace=origin.key.namespace,
         name=origin.key.name,
         severity=severity,
         reason=reason,
-        message=f"the router is disabled: {error}" if state.critical else error,
+        message=f"the router is disabled: {error}" if is_fatal else error,
         field=_FIELDS.get(reason, origin.field).replace("spec.routes[]", origin.field),
         advice=_advice(inspection, reason),
     )
@@ -178,7 +189,7 @@ def _rows(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[RouteR
                     servers=list(dict.fromkeys(service_tree(runtime, state.service).all_servers())),
                     status=state.status,
                     errors=list(state.errors),
-                    object=str(origin.key) if origin else ("" if is_ours(state.source) else "internal"),
+                    object=object_of(state, origin),
                     field=origin.field if origin else "",
                 )
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from master.explaining import Candidate, Explanation
+from master.candidates import Candidate
+from master.explaining import Explanation
 from master.service_tree import Branch
 from master.tables import clean
 
@@ -84,9 +85,10 @@ def _reasons(explanation: Explanation, other: Candidate) -> Iterator[str]:
         case "tls":
             need = "https" if other.tls else "http (it has no tls section)"
             yield f"it would match, but it answers {need} only"
+        case "disabled":
+            yield from (f"it is disabled: {error}" for error in other.errors)
         case _:
-            for error in other.errors:
-                yield f"it would match, but: {error}"
+            yield "it would match, but the route was dropped:"
     for finding in other.findings:
         advice = f" -> {finding.advice}" if finding.advice else ""
         yield f"{finding.severity}: {finding.field}: {finding.message}{advice}"

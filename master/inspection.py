@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config.control_page import ControlPage
 from config.dynamic import Configuration
-from config.names import PROVIDER_CRD, http_router_name, provider_of, qualify
+from config.names import PROVIDER_CRD, http_router_name, qualify
 from config.static import KubernetesCRD, StaticConfiguration
 from provider.kube.api import Api
 from provider.kube.connection import configure
@@ -26,7 +26,7 @@ from provider.reading import Reading
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik import IngressRoute
 from workers.dataplane import DataPlane
-from workers.runtime import Runtime
+from workers.runtime import RouterState, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,11 @@ class Origin(NamedTuple):
     """The route of an IngressRoute that a router was made from."""
 
     key: ObjectKey
-    field: str
+    position: int
+
+    @property
+    def field(self) -> str:
+        return f"spec.routes[{self.position}]"
 
 
 class Inspection:
@@ -102,11 +106,11 @@ class Inspection:
         """Every route of every IngressRoute that is ours: its router's qualified name, its place, its object."""
         store = self.reading.store
         for key in sorted(store.keys("IngressRoute")):
-            found: IngressRoute = store.get(*key)
+            found: Any = store.get(*key)
             if self.reading.options.takes_class(found.class_value):
                 for index, route in enumerate(found.spec.routes):
                     name = qualify(http_router_name(key.namespace, key.name, route.match), PROVIDER_CRD)
-                    yield name, Origin(key, f"spec.routes[{index}]"), found
+                    yield name, Origin(key, index), found
 
     def __enter__(self) -> Inspection:
         return self
@@ -115,6 +119,10 @@ class Inspection:
         self._stack.close()
 
 
-def is_ours(router: str) -> bool:
-    """Whether a router was made from an object, and not by us."""
-    return provider_of(router) == PROVIDER_CRD
+def object_of(state: RouterState, origin: Origin | None) -> str:
+    """The object that a router was made from, in words; empty for routers of our own."""
+    if origin is not None:
+        return str(origin.key)
+    metadata = state.config.observability.metadata if state.config.observability else None
+    source = metadata.ingress if metadata else None
+    return f"{source.kind} {source.namespace}/{source.name}" if source else ""

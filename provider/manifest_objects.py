@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from config.findings import Finding
+from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from provider.kube.selectors import Selector, parse_selector
 from provider.resources.decode import Malformed, from_plain, key_of, without_nulls
 from provider.resources.kinds import (
@@ -38,12 +39,22 @@ class ManifestsRead:
     findings: list[Finding]
 
 
-class Gathering:
-    """Objects of all files with what is wrong between them."""
+class Scope(NamedTuple):
+    """What one provider sees: its own kinds by label, and objects of watched namespaces."""
 
-    def __init__(self, selector: Selector, watches: Callable[[str], bool]) -> None:
-        self._selector = selector
-        self._watches = watches
+    selector: Selector = Selector()
+    watches: Callable[[str], bool] = lambda namespace: True
+
+
+class Gathering:
+    """Objects of all files with what is wrong between them. Without `ingress` nobody has a use for Ingresses."""
+
+    def __init__(
+        self, selector: Selector, watches: Callable[[str], bool], ingress: Scope | None = None
+    ) -> None:
+        self._scopes = {PROVIDER_CRD: Scope(selector, watches)}
+        if ingress is not None:
+            self._scopes[PROVIDER_INGRESS] = ingress
         self._objects: dict[str, list[Any]] = {name: [] for name in KINDS}
         self._seen: dict[ObjectKey, str] = {}
         self._ignored: dict[tuple[str, str], int] = {}
@@ -52,7 +63,7 @@ class Gathering:
     def add(self, name: str, document: dict[str, Any]) -> None:
         group = document["apiVersion"].rpartition("/")[0]
         kind = KINDS.get(document["kind"])
-        if kind is None or kind.group != group:
+        if kind is None or kind.group != group or kind.provider not in ("", *self._scopes):
             ignored = (document["apiVersion"], document["kind"])
             self._ignored[ignored] = self._ignored.get(ignored, 0) + 1
             return
@@ -81,7 +92,6 @@ class Gathering:
 
     def result(self) -> ManifestsRead:
         for (api_version, kind), count in sorted(self._ignored.items()):
-            advice = f"write apiVersion {KINDS[kind].api_version}" if kind in KINDS else ""
             self._findings.append(
                 Finding(
                     kind=kind,
@@ -90,16 +100,18 @@ class Gathering:
                     severity="warning",
                     reason="IgnoredKind",
                     message=f"{count} of {api_version} ignored: there is no use for it",
-                    advice=advice,
+                    advice=_use_of(api_version, kind),
                 )
             )
         return ManifestsRead(self._objects, self._findings)
 
     def _is_wanted(self, kind: Kind, metadata: dict[str, Any]) -> bool:
-        if kind.namespaced and not self._watches(str(metadata.get("namespace"))):
+        scopes = [self._scopes[kind.provider]] if kind.provider else list(self._scopes.values())
+        namespace = str(metadata.get("namespace"))
+        if kind.namespaced and not any(scope.watches(namespace) for scope in scopes):
             return False
         labels = metadata.get("labels")
-        selector = self._selector if kind.is_custom else _SELECTORS[kind.name]
+        selector = scopes[0].selector if kind.routes else _SELECTORS[kind.name]
         return selector.matches(labels if isinstance(labels, dict) else {})
 
     def _take(self, name: str, kind: Kind, plain: dict[str, Any]) -> None:
@@ -130,6 +142,16 @@ class Gathering:
                 advice="remove one of them",
             )
         )
+
+
+def _use_of(api_version: str, kind: str) -> str:
+    """Advice for who has objects of a kind that is not read."""
+    known = KINDS.get(kind)
+    if known is None:
+        return ""
+    if known.api_version != api_version:
+        return f"write apiVersion {known.api_version}"
+    return "set providers.kubernetesIngress"
 
 
 def _with_defaults(kind: Kind, plain: dict[str, Any]) -> dict[str, Any]:

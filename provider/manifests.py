@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from provider.kube.selectors import Selector
 from provider.manifest_files import LARGEST_FILE_BYTES, ManifestError, parse
-from provider.manifest_objects import Gathering, ManifestsRead
+from provider.manifest_objects import Gathering, ManifestsRead, Scope
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 EMPTIED_SECONDS: Final = 2.0
@@ -42,11 +42,13 @@ class ManifestFolder:
         selector: Selector | None = None,
         watches: Callable[[str], bool] = lambda namespace: True,
         clock: Callable[[], float] = time.monotonic,
+        ingress: Scope | None = None,
     ) -> None:
         self.directory = Path(directory)
         self._selector = selector or Selector()
         self._watches = watches
         self._clock = clock
+        self._ingress = ingress
         self._files: dict[str, _File] = {}
         self._missing: str | None = None
         self._scanned = False
@@ -90,7 +92,7 @@ class ManifestFolder:
         return self._clock() - known.emptied_at >= EMPTIED_SECONDS
 
     def _gather(self) -> ManifestsRead:
-        gathering = Gathering(self._selector, self._watches)
+        gathering = Gathering(self._selector, self._watches, self._ingress)
         if self._missing:
             gathering.note(str(self.directory), "Unreadable", self._missing, "create it")
         for name in sorted(self._files):

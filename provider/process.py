@@ -28,13 +28,12 @@ from provider.kube.fetcher import Fetched
 from provider.kube.informer import Changed, InOrder, InTrouble, Listed
 from provider.kube.watch import Put
 from provider.manifest_objects import ManifestsRead
+from provider.pipelines import Pipelines
 from provider.publish import MasterGone, Publisher
 from provider.resources.decode import Malformed
 from provider.resources.kinds import KINDS
-from provider.sections import Sections
 from provider.sources import Sources
 from provider.store import CLUSTER, MANIFESTS, Store
-from provider.translate.builder import Builder
 from provider.translate.readers import Readers
 
 log = logging.getLogger(__name__)
@@ -78,13 +77,10 @@ class Provider:
         self._store = Store()
         for feed in self._sources.on_demand():
             self._store.expect(feed.kind, feed.namespace)
-        self._builder = Builder(self._sources.options, readers)
-        self._sections = Sections()
+        self._pipelines = Pipelines(self._sources.options, readers)
         self._publisher = Publisher(channel, page[Head.GENERATION])
-        crd = static.providers.kubernetes_crd
         self._holdoff = Holdoff(
-            crd.throttle_duration_seconds if crd else 0.0,
-            static.providers.providers_throttle_duration_seconds,
+            self._sources.build_pause_seconds, static.providers.providers_throttle_duration_seconds
         )
         self._finding_log = FindingLog()
         self._findings: list[Finding] = []
@@ -216,30 +212,29 @@ class Provider:
 
     def _build(self) -> None:
         started = time.monotonic()
-        changes = self._builder.update(self._store, self._store.take_changed())
-        self._reported_all = self._reported_all and not changes.findings
-        self._sections.update(self._builder, changes)
+        changed = self._store.take_changed()
+        if self._pipelines.update(self._store, changed):
+            self._reported_all = False
         self._follow_readers()
         published = False
-        if self._published or (self._sources.feeds.settled and not self._builder.pending):
+        if self._published or (self._sources.feeds.settled and not self._pipelines.missing):
             self._report()
-            self._sections.update_findings(self._findings)
+            self._pipelines.sections.update_findings(self._findings)
+            self._page[Head.KINDS_LISTED] = self._sources.feeds.kinds_listed
             published = self._publisher.publish(
-                self._sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
+                self._pipelines.sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
             )
             self._published = True
-            self._page[Head.KINDS_LISTED] = self._sources.feeds.kinds_listed
         ended = time.monotonic()
         self._holdoff.built(ended, published=published)
         log.debug("built", extra={"published": published, "milliseconds": round((ended - started) * 1e3, 1)})
 
     def _follow_readers(self) -> None:
         """See to it that what translations ask for gets here, and that what nobody asks for any more goes."""
-        readers = self._builder.readers
+        readers = self._pipelines.readers
         self._sources.want(readers.kinds)
         self._store.strip(readers.take_released())
-        missing = {key for keys in self._builder.pending.values() for key in keys}
-        self._sources.fetch(key for key in missing if self._store.is_unread(key))
+        self._sources.fetch(key for key in self._pipelines.missing if self._store.is_unread(key))
 
     def _report(self) -> None:
         """Gather all findings and log the new ones. A cluster full of findings costs nothing while they last."""
@@ -248,8 +243,7 @@ class Provider:
             return
         self._reported_all = True
         self._findings_around = around
-        translated = [one for _, found in sorted(self._builder.findings.items()) for one in found]
-        self._findings = around + translated
+        self._findings = around + self._pipelines.findings()
         self._finding_log.update(self._findings)
 
     def _listen(self) -> None:

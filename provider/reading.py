@@ -56,6 +56,11 @@ class Reading:
         self._api: Api | None = None
 
     @property
+    def is_cluster(self) -> bool:
+        """Whether a cluster was read."""
+        return self._api is not None
+
+    @property
     def findings(self) -> list[Finding]:
         """Of sources, then of objects."""
         translated = [one for _, found in sorted(self.builder.findings.items()) for one in found]

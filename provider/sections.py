@@ -1,6 +1,6 @@
 """Configuration -> encoded sections of a generation, shard by shard; unchanged shards keep their bytes.
 
-Map keys are qualified (`…@kubernetescrd`), references stay as written. The servers of an HTTP load balancer travel
+Map keys are qualified (`…@kubernetescrd`, `…@kubernetes`), references stay as written. The servers of an HTTP load balancer travel
 in `endpoints` under the service's name, so a scaling deployment leaves `routing` untouched. What handshakes
 need is in `tls`, and private keys are nowhere else.
 """
@@ -8,7 +8,7 @@ need is in `tls`, and private keys are nowhere else.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +24,7 @@ from config.generation import (
     shard_of,
 )
 from config.http import Service
-from config.names import PROVIDER_CRD, qualify
+from config.names import qualify
 from config.shape import Shape
 from provider.translate.builder import Builder, Changes
 from provider.translate.output import SERVICES
@@ -55,23 +55,28 @@ _HOME: Final = {section: home for home, members in MEMBERS.items() for section i
 
 
 class Sections:
-    """The sections as last encoded. Fed with what a build changed; owned by the main loop."""
+    """The sections as last encoded. Fed with what builds changed; owned by the main loop.
 
-    def __init__(self, provider: str = PROVIDER_CRD) -> None:
-        self._provider = provider
-        self._names: dict[tuple[str, int], set[str]] = {}
+    A shard holds objects of all providers. Where two of them give one certificate, the builder that was seen
+    first wins.
+    """
+
+    def __init__(self) -> None:
+        self._builders: dict[str, Builder] = {}
+        self._names: dict[tuple[str, str, int], set[str]] = {}
         self._findings: list[Finding] = []
         self.encoded: dict[SectionKey, Encoded] = {}
 
     def update(self, builder: Builder, changes: Changes) -> bool:
         """Encode the shards that hold a changed name again; whether any byte differs."""
+        self._builders.setdefault(builder.provider, builder)
         dirty: set[SectionKey] = set()
         for section, names in changes.names.items():
-            touched = self._place(section, names, builder.sections[section])
+            touched = self._place(builder, section, names)
             dirty.update(SectionKey(_HOME[section], shard) for shard in touched)
         different = False
         for key in dirty:
-            members, endpoints = self._shard(builder, key)
+            members, endpoints = self._shard(key)
             different |= self._put(key, _SHARDS[key.section](**members), any(members.values()))
             if key.section == "routing":
                 different |= self._put(SectionKey("endpoints", key.shard), endpoints, bool(endpoints))
@@ -92,38 +97,36 @@ class Sections:
             different |= self._put(SectionKey("findings", shard), found, bool(found))
         return different
 
-    def _place(self, section: str, names: Iterable[str], present: Container[str]) -> set[int]:
+    def _place(self, builder: Builder, section: str, names: Iterable[str]) -> set[int]:
         """Note which shard each changed name is in; the shards touched."""
-        touched = set()
+        touched, present = set(), builder.sections[section]
         for name in names:
-            shard = shard_of(self._qualify(section, name))
+            shard = shard_of(_qualify(section, name, builder.provider))
             touched.add(shard)
-            here = self._names.setdefault((section, shard), set())
+            here = self._names.setdefault((builder.provider, section, shard), set())
             if name in present:
                 here.add(name)
             else:
                 here.discard(name)
         return touched
 
-    def _shard(self, builder: Builder, key: SectionKey) -> tuple[dict[str, dict[str, Any]], EndpointsShard]:
+    def _shard(self, key: SectionKey) -> tuple[dict[str, dict[str, Any]], EndpointsShard]:
         members: dict[str, dict[str, Any]] = {}
         endpoints: EndpointsShard = {}
         for section, member in MEMBERS[key.section].items():
-            values = builder.sections[section]
             objects = members[member] = {}
-            for name in self._names.get((section, key.shard), ()):
-                qualified, value = self._qualify(section, name), values[name]
+            for qualified, value in self._objects(section, key.shard):
                 if section == SERVICES and value.load_balancer is not None:
                     endpoints[qualified] = value.load_balancer.servers
                     value = without_servers(value)
-                objects[qualified] = value
+                objects.setdefault(qualified, value)
         return members, endpoints
 
-    def _qualify(self, section: str, name: str) -> str:
-        """The name outside of this provider: certificates and what is the default for all keep theirs."""
-        if section == "tls.certificates" or (_HOME[section] == "tls" and name == DEFAULT):
-            return name
-        return qualify(name, self._provider)
+    def _objects(self, section: str, shard: int) -> Iterator[tuple[str, Any]]:
+        for provider, builder in self._builders.items():
+            values = builder.sections[section]
+            for name in self._names.get((provider, section, shard), ()):
+                yield _qualify(section, name, provider), values[name]
 
     def _put(self, key: SectionKey, value: Any, present: bool) -> bool:
         if not present:
@@ -133,6 +136,13 @@ class Sections:
         old = self.encoded.get(key)
         self.encoded[key] = new
         return old is None or old[1] != new[1]
+
+
+def _qualify(section: str, name: str, provider: str) -> str:
+    """The name outside of its provider: certificates and what is the default for all keep theirs."""
+    if section == "tls.certificates" or (_HOME[section] == "tls" and name == DEFAULT):
+        return name
+    return qualify(name, provider)
 
 
 def without_servers(service: Service) -> Service:

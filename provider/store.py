@@ -3,7 +3,7 @@
 Each source (`cluster`, `manifests`) has its own layer; where two hold the same key the first in SOURCES wins.
 Objects hold only fields that translation reads, so an equal object is no change. What changed is reported
 under the key that a reader of it records: an EndpointSlice under its Service, any Node under one key for all.
-That a custom resource has come or gone is also reported under the key of all of its kind.
+That an object of a kind that routes has come or gone is also reported under the key of all of its kind.
 Not thread-safe: owned by the provider's main loop.
 """
 
@@ -165,7 +165,7 @@ class Store:
         if key.kind == ENDPOINT_SLICE.name:
             return self._settle_slice(key, old, new)
         self._changed.add(ALL_NODES if key.kind == NODE.name else key)
-        if (old is None or new is None) and KINDS[key.kind].is_custom:
+        if (old is None or new is None) and KINDS[key.kind].routes:
             self._changed.add(all_of(key.kind))
         return True
 

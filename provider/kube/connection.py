@@ -27,7 +27,7 @@ _BEARER: Final = "BearerToken"
 
 
 class EndpointSettings(Protocol):
-    """The part of `providers.kubernetesCRD` that chooses the connection."""
+    """The part of a provider's options that chooses the connection."""
 
     @property
     def endpoint(self) -> str: ...
@@ -42,15 +42,19 @@ def configure(
     environ: Mapping[str, str],
     service_account: Path = SERVICE_ACCOUNT,
     clock: Callable[[], float] = time.monotonic,
+    section: str = "providers.kubernetesCRD",
 ) -> Any:
-    """The official client's Configuration. Raises ConnectionSettings with what to change."""
+    """The official client's Configuration. `section` is where users set `settings`.
+
+    Raises ConnectionSettings with what to change.
+    """
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
     if host and port:
         configuration = _in_cluster(host, port, settings.endpoint, service_account, clock)
     elif environ.get("KUBECONFIG"):
         configuration = _from_kubeconfig(environ["KUBECONFIG"])
     else:
-        configuration = _external(settings)
+        configuration = _external(settings, section)
     configuration.retries = False
     configuration.connection_pool_maxsize = 64
     # a watch is silent for minutes: the kernel notices a dead peer for us within about a minute
@@ -81,13 +85,13 @@ def _from_kubeconfig(path: str) -> Any:
     return configuration
 
 
-def _external(settings: EndpointSettings) -> Any:
+def _external(settings: EndpointSettings, section: str) -> Any:
     if not settings.endpoint:
         raise ConnectionSettings(
-            "endpoint missing: outside a cluster set providers.kubernetesCRD.endpoint or KUBECONFIG"
+            f"endpoint missing: outside a cluster set {section}.endpoint or KUBECONFIG"
         )
     configuration = Configuration(host=settings.endpoint.rstrip("/"))
-    token = _token_text(settings.token)
+    token = _token_text(settings.token, section)
     if token:
         configuration.api_key[_BEARER] = f"Bearer {token}"
     if settings.cert_auth_file_path:
@@ -95,18 +99,18 @@ def _external(settings: EndpointSettings) -> Any:
             configuration.ca_cert_data = Path(settings.cert_auth_file_path).read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise ConnectionSettings(
-                f"providers.kubernetesCRD.certAuthFilePath cannot be read: {error}"
+                f"{section}.certAuthFilePath cannot be read: {error}"
             ) from error
     return configuration
 
 
-def _token_text(value: str) -> str:
+def _token_text(value: str, section: str) -> str:
     """The token itself, or the content of the file that it names."""
     try:
         if value and os.path.isfile(value):
             return Path(value).read_text()
     except (OSError, ValueError) as error:
-        raise ConnectionSettings(f"providers.kubernetesCRD.token cannot be read: {error}") from error
+        raise ConnectionSettings(f"{section}.token cannot be read: {error}") from error
     return value
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from provider.resources import (
     core,
+    ingress,
     traefik,
     traefik_layer4,
     traefik_middlewares,
@@ -20,6 +22,8 @@ from provider.resources import (
 )
 
 TRAEFIK_GROUP: Final = "traefik.io"
+NETWORKING_GROUP: Final = "networking.k8s.io"
+_PROVIDERS: Final = {TRAEFIK_GROUP: PROVIDER_CRD, NETWORKING_GROUP: PROVIDER_INGRESS}
 
 
 class ObjectKey(NamedTuple):
@@ -61,8 +65,18 @@ class Kind:
 
     @property
     def is_custom(self) -> bool:
-        """A Traefik custom resource: needs its CRD installed and obeys the label selector."""
+        """A Traefik custom resource: needs its CRD installed."""
         return self.group == TRAEFIK_GROUP
+
+    @property
+    def provider(self) -> str:
+        """The provider that alone has a use for the kind; empty for what all of them read."""
+        return _PROVIDERS.get(self.group, "")
+
+    @property
+    def routes(self) -> bool:
+        """Objects of the kind make configuration by themselves, and obey the label selector of their provider."""
+        return self.is_custom or self.name == "Ingress"
 
     def path(self, namespace: str = "") -> str:
         """Path of the collection on the API server."""
@@ -95,6 +109,10 @@ MIDDLEWARE_TCP: Final = _traefik("MiddlewareTCP", "middlewaretcps", traefik_midd
 SERVERS_TRANSPORT_TCP: Final = _traefik(
     "ServersTransportTCP", "serverstransporttcps", traefik_transports.ServersTransportTCP
 )
+INGRESS: Final = Kind("Ingress", NETWORKING_GROUP, "v1", "ingresses", ingress.Ingress)
+INGRESS_CLASS: Final = Kind(
+    "IngressClass", NETWORKING_GROUP, "v1", "ingressclasses", ingress.IngressClass, namespaced=False, on_demand=True
+)
 
 _ALL: Final = (
     INGRESS_ROUTE,
@@ -112,6 +130,8 @@ _ALL: Final = (
     INGRESS_ROUTE_UDP,
     MIDDLEWARE_TCP,
     SERVERS_TRANSPORT_TCP,
+    INGRESS,
+    INGRESS_CLASS,
 )
 
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in _ALL}

@@ -9,9 +9,7 @@ import msgspec
 
 from provider.resources import traefik_tls, traefik_transports
 from provider.resources.words import Words, one_of
-
-DURATION: Final[Mapping[str, object]] = {"pattern": "^([0-9]+(ns|us|µs|ms|s|m|h)?)+$"}
-"""Lets `10m5` pass, which then cannot be read. That is the original's pattern."""
+from provider.resources.words_middlewares import DURATION
 
 _SERVER_TLS: Final[Mapping[str, Words]] = {
     "serverName": Words("Name to ask the servers for and to find in their certificates; unset: their host."),

@@ -9,17 +9,19 @@ other way, since the first who names a Secret decides for which store it is load
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from config.dynamic import SECTIONS, Configuration, NamedObject, configuration_of
 from config.findings import Finding
 from config.http import Router, Service
+from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from provider.options import TranslationOptions
 from provider.resources.kinds import ObjectKey
 from provider.store import Store
 from provider.translate import (
+    ingress,
     ingressroute,
     ingressroute_tcp,
     ingressroute_udp,
@@ -36,7 +38,9 @@ from provider.translate.output import ROUTERS, SERVICES, Output
 from provider.translate.readers import Readers
 from provider.translate.view import View
 
-TRANSLATORS: Final[dict[str, Callable[[View, Any], Output]]] = {
+Translators = Mapping[str, Callable[[View, Any], Output]]
+
+TRANSLATORS: Final[Translators] = {
     "TLSStore": tls_store.translate,
     "IngressRoute": ingressroute.translate,
     "IngressRouteTCP": ingressroute_tcp.translate,
@@ -50,14 +54,18 @@ TRANSLATORS: Final[dict[str, Callable[[View, Any], Output]]] = {
 }
 """Translator of each kind that makes configuration, in the order in which later ones win a name."""
 
-FIRST_WINS: Final = frozenset(("tls.certificates",))
+TRANSLATORS_OF: Final[Mapping[str, Translators]] = {
+    PROVIDER_CRD: TRANSLATORS,
+    PROVIDER_INGRESS: {"Ingress": ingress.translate},
+}
+"""By the name of the provider."""
 
-_RANK: Final = {kind: rank for rank, kind in enumerate(TRANSLATORS)}
+FIRST_WINS: Final = frozenset(("tls.certificates",))
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """Names are bare (without `@kubernetescrd`); findings are those of the store, then by object."""
+    """Names are bare (without `@kubernetescrd`, `@kubernetes`); findings are those of the store, then by object."""
 
     configuration: Configuration
     findings: list[Finding]
@@ -81,22 +89,28 @@ class Changes:
         return self.names.get(SERVICES, set())
 
 
-def build(store: Store, options: TranslationOptions) -> BuildResult:
+def build(store: Store, options: TranslationOptions, provider: str = PROVIDER_CRD) -> BuildResult:
     """Translate everything in the store. Pure: the store is only read."""
-    builder = Builder(options)
+    builder = Builder(options, provider=provider)
     builder.build_all(store)
     return builder.result(store)
 
 
 class Builder:
-    """Keeps the translation of a store up to date. Owned by one thread.
+    """Keeps one provider's translation of a store up to date. Owned by one thread.
 
+    `readers` may be shared with builders of other providers.
     `pending`: objects whose translation waits for something that has not been read yet, with what it is; their
     former output stays in force.
     """
 
-    def __init__(self, options: TranslationOptions, readers: Readers | None = None) -> None:
+    def __init__(
+        self, options: TranslationOptions, readers: Readers | None = None, provider: str = PROVIDER_CRD
+    ) -> None:
+        self.provider = provider
         self._options = options
+        self._translators = TRANSLATORS_OF[provider]
+        self._rank = {kind: rank for rank, kind in enumerate(self._translators)}
         self.sections: dict[str, Contested[Any]] = {
             name: Contested(first_wins=name in FIRST_WINS) for name in SECTIONS
         }
@@ -115,16 +129,16 @@ class Builder:
 
     def build_all(self, store: Store) -> Changes:
         """Translate every object again, those that are gone included."""
-        keys = {key for kind in TRANSLATORS for key in store.keys(kind)}
+        keys = {key for kind in self._translators for key in store.keys(kind)}
         return self._translate(store, keys | set(self._outputs))
 
     def update(self, store: Store, changed: Iterable[ObjectKey]) -> Changes:
         """Translate what the changed keys (as Store.take_changed reports them) touch."""
         affected: set[ObjectKey] = set()
         for key in changed:
-            if key.name and key.kind in TRANSLATORS:
+            if key.name and key.kind in self._translators:
                 affected.add(key)
-            affected.update(self.readers.of(key))
+            affected.update(reader for reader in self.readers.of(key) if reader.kind in self._translators)
         return self._translate(store, affected)
 
     def result(self, store: Store) -> BuildResult:
@@ -142,7 +156,7 @@ class Builder:
         for key in sorted(keys):
             resource = store.get(*key)
             view = View(store, self._options)
-            new = Output.of(key) if resource is None else TRANSLATORS[key.kind](view, resource)
+            new = Output.of(key) if resource is None else self._translators[key.kind](view, resource)
             self.readers.remember(key, view.reads)
             if view.missing:
                 self.pending[key] = view.missing
@@ -153,7 +167,7 @@ class Builder:
 
     def _replace(self, key: ObjectKey, new: Output, *, exists: bool, changes: Changes) -> None:
         old = self._outputs.pop(key, None) or Output.of(key)
-        owner = (_RANK[key.kind], key.namespace, key.name)
+        owner = (self._rank[key.kind], key.namespace, key.name)
         for section in {**old.sections, **new.sections}:
             names = self.sections[section].replace(owner, old.of_section(section), new.of_section(section))
             if names:

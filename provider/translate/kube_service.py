@@ -51,8 +51,11 @@ def find_service(holder: Holder, spec: ServiceReference, absent_advice: str) -> 
     return service
 
 
-def find_port(service: Service, spec: ServiceReference, report: Report) -> ServicePort:
-    """The Service's port of that number or, for text, that name. An ExternalName Service has any number."""
+def find_port(service: Service, spec: ServiceReference, report: Report, field: str) -> ServicePort:
+    """The Service's port of that number or, for text, that name. An ExternalName Service has any number.
+
+    `field` is the path of the reference, for what is only reported.
+    """
     if spec.port in (0, ""):
         raise Rejected(
             "PortMissing", "a Service needs a port", field="port", advice="add port: a number or a name"
@@ -72,7 +75,7 @@ def find_port(service: Service, spec: ServiceReference, report: Report) -> Servi
         report.warning(
             "PortMismatch",
             f"port {spec.port} is not among the ports of the ExternalName Service {title(service)}",
-            field="port",
+            field=f"{field}.port",
         )
     return ServicePort(port=spec.port)
 

@@ -17,6 +17,13 @@ OWN_SUFFIX: Final = f"@{PROVIDER_CRD}"
 
 
 def check_namespace(holder: Holder, target: str, what: str, field: str) -> None:
+    """Raise Rejected unless the holder may name `what` in namespace `target` and it can be read there."""
+    check_foreign(holder, target, what, field)
+    if not holder.options.watches(target):
+        raise _not_watched(holder, target, what, field)
+
+
+def check_foreign(holder: Holder, target: str, what: str, field: str) -> None:
     """Raise Rejected unless the holder may name `what` in namespace `target`."""
     if holder.namespace != target and not holder.options.allow_cross_namespace:
         raise Rejected(
@@ -25,13 +32,21 @@ def check_namespace(holder: Holder, target: str, what: str, field: str) -> None:
             field=field,
             advice=f"move it to namespace {holder.namespace} or set allowCrossNamespace",
         )
+
+
+def note_unwatched(holder: Holder, target: str, what: str, field: str) -> None:
+    """Report that `what`, which is named and not read here, cannot be there. The name is kept, as in Traefik."""
     if not holder.options.watches(target):
-        raise Rejected(
-            "NamespaceNotWatched",
-            f"{what} is in namespace {target}, which is not within watched namespaces",
-            field=field,
-            advice=f"add {target} to {holder.options.section}.namespaces",
-        )
+        holder.report.rejected(_not_watched(holder, target, what, field))
+
+
+def _not_watched(holder: Holder, target: str, what: str, field: str) -> Rejected:
+    return Rejected(
+        "NamespaceNotWatched",
+        f"{what} is in namespace {target}, which is not within watched namespaces",
+        field=field,
+        advice=f"add {target} to {holder.options.section}.namespaces",
+    )
 
 
 def check_provider_reference(holder: Holder, reference: str, field: str) -> None:
@@ -66,7 +81,9 @@ def object_reference(holder: Holder, reference: ObjectReference, what: str, fiel
             )
         return reference.name
     namespace = reference.namespace or holder.namespace
-    check_namespace(holder, namespace, f"{what} {namespace}/{reference.name}", field)
+    title = f"{what} {namespace}/{reference.name}"
+    check_foreign(holder, namespace, title, field)
+    note_unwatched(holder, namespace, title, field)
     return normalize(object_id(namespace, reference.name))
 
 

@@ -30,11 +30,11 @@ from provider.translate.kube_service import (
 from provider.translate.view import View
 
 
-def load_servers(holder: Holder, spec: LoadBalancerSpec) -> list[Server]:
-    """Servers that the holder's reference leads to. Raises Rejected."""
+def load_servers(holder: Holder, spec: LoadBalancerSpec, field: str) -> list[Server]:
+    """Servers that the holder's reference leads to; `field` is its path. Raises Rejected."""
     view = holder.view
     service = find_service(holder, spec, _not_found_advice(spec.name))
-    port = find_port(service, spec, holder.report)
+    port = find_port(service, spec, holder.report, field)
     if spec.health_check is not None and service.spec.type != EXTERNAL_NAME:
         raise Rejected(
             "HealthCheckNotAllowed",

@@ -25,15 +25,15 @@ from provider.translate.kube_service import (
 from provider.translate.view import View
 
 
-def load_addresses(holder: Holder, spec: ServiceReference, consequence: str) -> list[str]:
-    """Addresses that the holder's reference leads to, each once. Raises Rejected.
+def load_addresses(holder: Holder, spec: ServiceReference, field: str, consequence: str) -> list[str]:
+    """Addresses that the holder's reference leads to, each once; `field` is its path. Raises Rejected.
 
     `consequence`: what would happen to clients of a Service without endpoints, for the advice.
     """
     view = holder.view
     service = find_service(holder, spec, _not_found_advice(spec.name))
     check_external_name(view, service)
-    port = find_port(service, spec, holder.report)
+    port = find_port(service, spec, holder.report, field)
     if wants_nodes(service, spec):
         return [host_port(address, port.node_port) for address in node_addresses(view, service)]
     if service.spec.type == EXTERNAL_NAME:

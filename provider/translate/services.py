@@ -29,9 +29,10 @@ from provider.resources import traefik
 from provider.resources.traefik import LoadBalancerSpec
 from provider.translate.holder import Holder
 from provider.translate.references import (
-    check_namespace,
+    check_foreign,
     check_provider_reference,
     middleware_references,
+    note_unwatched,
     transport_reference,
 )
 from provider.translate.servers import load_servers
@@ -111,7 +112,7 @@ def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service
         )
     if spec.strategy == "RoundRobin":
         holder.report.warning("Deprecated", "RoundRobin is the old name of wrr", field=f"{field}.strategy")
-    servers = load_servers(holder, spec)
+    servers = load_servers(holder, spec, field)
     service = holder.at(spec.namespace or holder.namespace)
     balancer = LoadBalancer(
         pass_host_header=spec.pass_host_header is not False,
@@ -132,7 +133,10 @@ def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service
 def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) -> str:
     namespace = spec.namespace or holder.namespace
     if "@" not in spec.name:
-        check_namespace(holder, namespace, f"TraefikService {namespace}/{spec.name}", "namespace")
+        title = f"TraefikService {namespace}/{spec.name}"
+        check_foreign(holder, namespace, title, "namespace")
+        note_unwatched(holder, namespace, title, f"{field}.namespace")
+        _warn_of_absent(holder, namespace, spec.name, field)
         return normalize(f"{namespace}-{spec.name}")
     check_provider_reference(holder, spec.name, "name")
     name, _, provider = spec.name.rpartition("@")
@@ -146,6 +150,17 @@ def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) ->
             advice="remove the namespace",
         )
     return f"{normalize(name)}@{provider}"
+
+
+def _warn_of_absent(holder: Holder, namespace: str, name: str, field: str) -> None:
+    """The name is kept, so that what refers to it shows up as disabled until the object is there."""
+    if holder.view.get("TraefikService", namespace, name) is None:
+        holder.report.warning(
+            "TraefikServiceNotFound",
+            f"there is no TraefikService {namespace}/{name}; what refers to it will be disabled",
+            field=f"{field}.name",
+            advice="create it or correct the name",
+        )
 
 
 def _duration(value: int | str | None, default: str, field: str) -> str:

@@ -112,12 +112,12 @@ def udp_services(holder: Holder, output: Output) -> RouteServices[ServiceUDP]:
 
 
 def _udp(holder: Holder, spec: ServiceUDP, field: str) -> UDPService:
-    servers = [UDPServer(address=address) for address in load_addresses(holder, spec, _DROPPED)]
+    servers = [UDPServer(address=address) for address in load_addresses(holder, spec, field, _DROPPED)]
     return UDPService(load_balancer=UDPLoadBalancer(servers=servers))
 
 
 def _tcp(holder: Holder, spec: ServiceTCP, field: str) -> TCPService:
-    addresses = load_addresses(holder, spec, _CLOSED)
+    addresses = load_addresses(holder, spec, field, _CLOSED)
     transport = transport_reference(holder, spec.servers_transport)
     _note_tcp(holder, spec, field)
     return TCPService(

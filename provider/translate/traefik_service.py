@@ -71,11 +71,13 @@ def _composition(holder: Holder, spec: written.TraefikServiceSpec) -> Compositio
 
 def _put(holder: Holder, output: Output, name: str, service: Service, field: str) -> None:
     if name in output.services:
-        holder.report.warning(
-            "NameTaken",
-            f"a child has the same name as this object, {name}, and is replaced by it",
-            field=field,
-            advice="rename the TraefikService",
+        holder.report.rejected(
+            Rejected(
+                "NameTaken",
+                f"the service will be disabled, it leads to itself: a child has the same name, {name}",
+                field=field,
+                advice="rename the TraefikService",
+            )
         )
     output.services[name] = service
 

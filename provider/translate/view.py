@@ -11,7 +11,8 @@ from typing import Any
 
 from provider.options import TranslationOptions
 from provider.resources.core import ConfigMap, EndpointSlice, Node, Secret, Service, Unread
-from provider.resources.kinds import CONFIG_MAP, SECRET, SERVICE, Kind, ObjectKey
+from provider.resources.ingress import IngressClass
+from provider.resources.kinds import CONFIG_MAP, INGRESS_CLASS, SECRET, SERVICE, Kind, ObjectKey
 from provider.resources.traefik import IngressRoute
 from provider.store import ALL_NODES, Store, all_of
 
@@ -28,18 +29,28 @@ class View:
         self.missing: set[ObjectKey] = set()
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
-        """An object of a custom kind."""
+        """An object of a kind that routes: a custom resource or an Ingress."""
         self.reads.add(ObjectKey(kind, namespace, name))
         return self._store.get(kind, namespace, name)
 
     def names(self, kind: str) -> list[tuple[str, str]]:
-        """(namespace, name) of all objects of a custom kind, sorted. Coming and going makes a reader translate
+        """(namespace, name) of all objects of a kind that routes, sorted. Coming and going makes a reader translate
         again, so this is for the few objects that need it."""
         self.reads.add(all_of(kind))
         return sorted((key.namespace, key.name) for key in self._store.keys(kind))
 
     def ingress_route(self, namespace: str, name: str) -> IngressRoute | None:
         found: IngressRoute | None = self.get("IngressRoute", namespace, name)
+        return found
+
+    def ingress_class(self, name: str) -> IngressClass | None:
+        key = ObjectKey(INGRESS_CLASS.name, "", name)
+        if self.options.disable_ingress_class_lookup:
+            return None
+        self.reads.add(key)
+        if self._store.is_awaited(key):
+            self.missing.add(key)
+        found: IngressClass | None = self._store.get(*key)
         return found
 
     def service(self, namespace: str, name: str) -> Service | None:

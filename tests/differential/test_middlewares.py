@@ -31,7 +31,7 @@ KINDS: Final = ("Middleware", "MiddlewareTCP")
 OPTIONS: Final[list[list[str]]] = [
     [],
     ["allowcrossnamespace=true", "allowemptyservices=true", "allowexternalnameservices=true"],
-    ["nativelbbydefault=true", "crossprovidernamespaces=elsewhere"],
+    ["nativelbbydefault=true", "crossprovidernamespaces=zz-sentinel"],
     ["allowcrossnamespace=true", f"namespaces={NAMESPACE}"],
 ]
 EMPTY_SERVICE: Final = """

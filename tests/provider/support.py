@@ -5,6 +5,7 @@ Also short ways to write Kubernetes objects, so that tests read as what they are
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import signal
@@ -22,8 +23,10 @@ from config.control_page import ControlPage, Head
 from config.findings import Finding
 from config.generation import Generation, Meta, SectionKey
 from config.http import Router, Server, Service
+from config.middlewares import Middleware
 from config.static import StaticConfiguration, encode_static
 from config.static_load import from_mapping
+from config.tls import StoredCertificate
 
 DEADLINE_SECONDS = 20.0
 Json = dict[str, Any]
@@ -69,6 +72,17 @@ def endpoints(name: str, *addresses: str, port: int = 8080, namespace: str = "de
     }
 
 
+def secret(name: str, namespace: str = "default", **data: str) -> Json:
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
+
+
+def middleware(name: str, namespace: str = "default", **spec: Any) -> Json:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "traefik.io/v1alpha1", "kind": "Middleware", "metadata": metadata, "spec": spec}
+
+
 @dataclass
 class Received:
     """A decoded generation."""
@@ -77,6 +91,8 @@ class Received:
     routers: dict[str, Router] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     endpoints: dict[str, list[Server]] = field(default_factory=dict)
+    middlewares: dict[str, Middleware] = field(default_factory=dict)
+    certificates: dict[str, StoredCertificate] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     digests: dict[SectionKey, bytes] = field(default_factory=dict)
 
@@ -96,6 +112,9 @@ def decode_generation(descriptor: int) -> Received:
             if key.section == "routing":
                 received.routers.update(value.routers)
                 received.services.update(value.services)
+                received.middlewares.update(value.middlewares)
+            elif key.section == "tls":
+                received.certificates.update(value.certificates)
             elif key.section == "endpoints":
                 received.endpoints.update(value)
             elif key.section == "findings":
@@ -106,10 +125,17 @@ def decode_generation(descriptor: int) -> Received:
 class ProviderProcess:
     """`python -m provider` under a master that keeps the newest generation. Use with `running`."""
 
-    def __init__(self, static: StaticConfiguration, environ: dict[str, str], generation: int = 0) -> None:
+    def __init__(
+        self,
+        static: StaticConfiguration,
+        environ: dict[str, str],
+        generation: int = 0,
+        kinds_listed: int = 0,
+    ) -> None:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.page = ControlPage.create()
         self.page[Head.GENERATION] = generation
+        self.page[Head.KINDS_LISTED] = kinds_listed
         self.seen: list[Received] = []
         static_fd = os.memfd_create("static")
         os.write(static_fd, encode_static(static))
@@ -189,9 +215,13 @@ def static_for(url: str = "", directory: str = "", throttle: str = "0s", **optio
 
 @contextlib.contextmanager
 def running(
-    static: StaticConfiguration, environ: dict[str, str] | None = None, generation: int = 0
+    static: StaticConfiguration,
+    environ: dict[str, str] | None = None,
+    generation: int = 0,
+    kinds_listed: int = 0,
 ) -> Iterator[ProviderProcess]:
-    provider = ProviderProcess(static, environ or {}, generation)
+    """`kinds_listed`: what a former provider of the same master left on the control page."""
+    provider = ProviderProcess(static, environ or {}, generation, kinds_listed)
     try:
         yield provider
     finally:

@@ -19,9 +19,11 @@ from tests.provider.support import (
     Json,
     ProviderProcess,
     endpoints,
+    middleware,
     route,
     rule,
     running,
+    secret,
     service,
     static_for,
 )
@@ -144,6 +146,123 @@ def test_a_missing_crd_does_not_hold_the_others_back() -> None:
             assert complete.meta.complete
             assert complete.findings == []
             wait_until(lambda: synced(provider))
+
+
+def test_an_installation_with_only_some_crds_is_complete() -> None:
+    optional = [kind for kind in KINDS.values() if kind.is_optional]
+    with whoami_server() as server:
+        for kind in optional:
+            server.remove_kind(kind.name)
+        with running(static_for(server.url)) as provider:
+            first = provider.receive()
+            assert first.meta.complete
+            assert set(first.routers) == {KEY}
+            assert {finding.kind for finding in first.findings} == {kind.name for kind in optional}
+            assert {finding.severity for finding in first.findings} == {"warning"}
+            wait_until(lambda: synced(provider))
+
+
+@pytest.mark.parametrize("trouble", ["forbidden", "missing"])
+def test_a_restarted_provider_does_not_unlearn_a_kind(trouble: str) -> None:
+    """A crash while a kind cannot be listed must not publish a view without its objects."""
+    with whoami_server() as server:
+        with running(static_for(server.url)) as provider:
+            provider.receive()
+            mask = provider.page[Head.KINDS_LISTED]
+            assert mask & 1 << list(KINDS).index("IngressRoute")
+        if trouble == "forbidden":
+            server.forbid("IngressRoute")
+        else:
+            server.remove_kind("IngressRoute")
+        with running(static_for(server.url), generation=1, kinds_listed=mask) as provider:
+            assert provider.receives_nothing(1.5)
+            assert provider.page[Head.KINDS_LISTED] == mask
+            if trouble == "forbidden":
+                server.allow("IngressRoute")
+            else:
+                server.add_kind("IngressRoute")
+            assert set(provider.receive().routers) == {KEY}
+            os.kill(provider.process.pid, signal.SIGTERM)
+            output = provider.ended()
+    print(output)
+    assert "they could be read before, so the configuration from then stays in force" in output
+    assert "if they are gone for good, restart" in output
+
+
+def test_a_kind_uninstalled_while_running_is_forgotten() -> None:
+    with whoami_server() as server, running(static_for(server.url)) as provider:
+        provider.receive()
+        bit = 1 << list(KINDS).index("Middleware")
+        assert provider.page[Head.KINDS_LISTED] & bit
+        server.remove_kind("Middleware", delete_objects=True)
+        wait_until(lambda: not provider.page[Head.KINDS_LISTED] & bit)
+
+
+def basic_auth(secret_name: str) -> Json:
+    return middleware("auth", basicAuth={"secret": secret_name})
+
+
+def users_of(received: Any) -> list[str]:
+    auth = received.middlewares["default-auth@kubernetescrd"].basic_auth
+    assert auth is not None
+    return list(auth.users)
+
+
+def test_secrets_are_read_when_an_object_refers_to_one() -> None:
+    with whoami_server() as server:
+        server.apply(basic_auth("a"))
+        for name in ("a", "b"):
+            server.apply(secret(name, users=f"{name}:{{SHA}}x"))
+        with running(static_for(server.url)) as provider:
+            first = provider.receive()
+            assert first.findings == []
+            assert users_of(first) == ["a:{SHA}x"]
+            queries = [request.query for request in server.requests if request.path == "/api/v1/secrets"]
+            assert {query["labelSelector"] for query in queries} == {"owner!=helm"}
+            # b was dropped when it was listed, and is read by itself now
+            server.apply(basic_auth("b"))
+            assert users_of(provider.receive()) == ["b:{SHA}x"]
+            server.apply(secret("b", users="new:{SHA}x"))
+            assert users_of(provider.receive()) == ["new:{SHA}x"]
+            # a has been dropped meanwhile
+            server.apply(secret("a", users="a2:{SHA}x"))
+            server.apply(basic_auth("a"))
+            assert users_of(provider.receive()) == ["a2:{SHA}x"]
+            server.delete("Secret", "default", "a")
+            gone = provider.receive()
+            assert gone.middlewares == {}
+            assert len(gone.findings) == 1
+
+
+def test_the_first_reference_to_a_secret_never_shows_it_missing() -> None:
+    """Between the translation that asks for Secrets and their list the former result stays in force."""
+    with whoami_server() as server:
+        server.apply(middleware("auth", compress={}))
+        server.apply(secret("a", users="a:{SHA}x"))
+        with running(static_for(server.url)) as provider:
+            provider.receive()
+            assert not any(request.path == "/api/v1/secrets" for request in server.requests)
+            server.apply(basic_auth("a"))
+            received = provider.receive_until(lambda one: one.middlewares["default-auth@kubernetescrd"].basic_auth)
+            assert all(one.findings == [] and one.middlewares for one in provider.seen)
+            assert users_of(received) == ["a:{SHA}x"]
+
+
+def test_forbidden_secrets_cost_those_who_need_them() -> None:
+    with whoami_server() as server:
+        server.apply(basic_auth("a"))
+        server.forbid("Secret")
+        with running(static_for(server.url)) as provider:
+            first = provider.receive()
+            assert set(first.routers) == {KEY}
+            assert first.middlewares == {}
+            assert not first.meta.complete
+            assert "Forbidden" in first.reasons()
+            server.apply(secret("a", users="a:{SHA}x"))
+            server.allow("Secret")
+            healed = provider.receive_until(lambda one: one.middlewares)
+            assert healed.meta.complete
+            assert healed.findings == []
 
 
 @pytest.mark.parametrize("kind", ["Service", "EndpointSlice"])

@@ -14,12 +14,6 @@ from msgspec import inspect
 
 from provider.resources import (
     schema,
-    traefik,
-    traefik_layer4,
-    traefik_middlewares,
-    traefik_services,
-    traefik_tls,
-    traefik_transports,
 )
 from provider.resources.kinds import INGRESS_ROUTE, KINDS, Kind
 from provider.resources.schema import FIELDS

@@ -54,7 +54,7 @@ def test_a_member_of_another_namespace_drops_the_chain() -> None:
         (
             {"name": "a", "namespace": "other"},
             {"allow_cross_namespace": True, "namespaces": frozenset({NAMESPACE})},
-            "",
+            "other-a",
         ),
         ({"name": "a@file"}, {"cross_provider_namespaces": frozenset()}, ""),
         ({"name": "a@file"}, {"cross_provider_namespaces": frozenset({NAMESPACE})}, "a@file"),
@@ -65,6 +65,7 @@ def test_a_member_of_another_namespace_drops_the_chain() -> None:
 def test_who_may_be_a_member(member: Json, options: dict[str, Any], name: str) -> None:
     result = chain(member, **options)
     assert result.plain == ({"chain": {"middlewares": [name]}} if name else None)
+    # of what is not there a finding says so, whether or not it may be named
     assert result.findings or "@kubernetescrd" in name or name == "a@file"
 
 
@@ -190,3 +191,10 @@ def test_a_plugin_gets_the_text_of_its_secret() -> None:
 @pytest.mark.parametrize("urn", ["urn:k8s:secret:s:nope", "urn:k8s:secret:s", "urn:k8s:secret:s:k:more"])
 def test_a_secret_named_wrongly_drops_the_object(urn: str) -> None:
     assert translated({"plugin": {"x": [1, {"key": urn}]}}, secret("s", k="text")).made is None
+
+
+def test_what_is_not_watched_is_named_all_the_same() -> None:
+    options = {"allow_cross_namespace": True, "namespaces": frozenset({NAMESPACE})}
+    result = errors({"name": "t", "kind": "TraefikService", "namespace": "other"}, **options)
+    assert result.plain == {"errors": {"service": "other-t"}}
+    assert result.reasons == [("NamespaceNotWatched", "spec.errors.service.namespace")]
