@@ -123,7 +123,7 @@ class DataPlane:
         # The last descriptor of a socket that is closed makes the kernel refuse instead of queueing for nobody.
         self._listeners[name].close()
         server.close_idle()
-        if not _wait_until(lambda: server.active == 0, life_cycle.grace_time_out_seconds):
+        if not _wait_until(lambda: server.is_settled, life_cycle.grace_time_out_seconds):
             self._log.warning("entry point %s: %d connections cut after the grace period", name, server.active)
         server.abort()
 
