@@ -44,6 +44,9 @@ class OptionBook:
         """
         return _Change(self, changes).carry_out()
 
+    def __contains__(self, router: str) -> bool:
+        return router in self._claims
+
     def __len__(self) -> int:
         return len(self._claims)
 
