@@ -86,9 +86,9 @@ class Providers(Options, frozen=True, kw_only=True):
     kubernetes_crd: Annotated[
         KubernetesCRD | None, says("Serve Traefik's custom resources from a Kubernetes cluster.")
     ] = None
-    kubernetes_ingress: Annotated[
-        KubernetesIngress | None, says("Serve Ingresses from a Kubernetes cluster.")
-    ] = None
+    kubernetes_ingress: Annotated[KubernetesIngress | None, says("Serve Ingresses from a Kubernetes cluster.")] = (
+        None
+    )
     manifests: Annotated[Manifests | None, says("Serve Kubernetes manifests from a directory.")] = None
 
 

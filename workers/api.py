@@ -1,4 +1,8 @@
-"""`/api`: the running configuration as Traefik's JSON, answered by any worker from its own runtime."""
+"""`/api`: the running configuration as Traefik's JSON, answered by any worker from its own runtime.
+
+`/api/findings` is ours: what the provider found wrong with objects, `config.findings.Finding` as JSON. The query
+may name `kind`, `namespace` and `severity`, each any number of times.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from config.findings import Finding
 from config.http import LoadBalancer
 from config.names import resolve_reference
 from config.static import API, StaticConfiguration
@@ -22,6 +27,7 @@ from workers.services import ServiceState
 _JSON: Final = ((b"Content-Type", b"application/json"),)
 _JSON_UTF8: Final = ((b"Content-Type", b"application/json; charset=UTF-8"),)
 _PLAIN: Final = ((b"Content-Type", b"text/plain; charset=utf-8"), (b"X-Content-Type-Options", b"nosniff"))
+_FILTERS: Final = ("kind", "namespace", "severity")
 _OBSERVABILITY: Final = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
 
 
@@ -33,16 +39,19 @@ class APIHandler:
         static: StaticConfiguration,
         runtime: Callable[[], Runtime],
         internal_services: Callable[[], Iterable[str]],
+        findings: Callable[[], Iterable[Finding]] = list,
     ) -> None:
         self._api = static.api or API()
         self._runtime = runtime
         self._internal_services = internal_services
+        self._all_findings = findings
         self._started = datetime.now(UTC)
         prefix = self._api.base_path.rstrip("/")
         self._pages: dict[bytes, Callable[[Exchange], None]] = {
             f"{prefix}/api/version".encode(): self._version,
             f"{prefix}/api/rawdata".encode(): self._rawdata,
             f"{prefix}/api/overview".encode(): self._overview,
+            f"{prefix}/api/findings".encode(): self._findings,
         }
 
     def __call__(self, exchange: Exchange) -> None:
@@ -81,6 +90,17 @@ class APIHandler:
             services[name] = {"status": "enabled"} | _listed("usedBy", used_by.get(name, ()))
         members = {"routers": routers, "services": dict(sorted(services.items()))}
         exchange.respond(200, _JSON, go_json({key: value for key, value in members.items() if value}))
+
+    def _findings(self, exchange: Exchange) -> None:
+        query = exchange.request.query_values()
+        wanted = {name: query[name.encode()] for name in _FILTERS if name.encode() in query}
+        found = [
+            finding
+            for finding in self._all_findings()
+            if all(getattr(finding, name).encode() in values for name, values in wanted.items())
+        ]
+        found.sort(key=lambda one: (one.severity != "error", one.kind, one.namespace, one.name))
+        exchange.respond(200, _JSON, msgspec.json.encode(found) + b"\n")
 
     def _overview(self, exchange: Exchange) -> None:
         runtime = self._runtime()

@@ -49,7 +49,9 @@ class DataPlane:
             for name, listener in listeners.items()
         }
         self._internal = InternalServices(static, page, self._answer_api)
-        self._api = APIHandler(static, lambda: self._reloader.runtime, self._internal.names)
+        self._api = APIHandler(
+            static, lambda: self._reloader.runtime, self._internal.names, lambda: self._reloader.findings()
+        )
         self._reloader = Reloader(self._first_runtime(), self._swap)
         self._swap(self._reloader.runtime)
 

@@ -23,8 +23,11 @@ class Resource(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_d
 
 
 class Metadata(Resource, frozen=True, kw_only=True):
+    """`generation` counts what was written by users, not what controllers report; 0 where a kind has none."""
+
     namespace: str = ""
     name: str = ""
+    generation: Int64 = 0
 
 
 class AnnotatedMetadata(Metadata, frozen=True, kw_only=True):

@@ -111,7 +111,13 @@ SERVERS_TRANSPORT_TCP: Final = _traefik(
 )
 INGRESS: Final = Kind("Ingress", NETWORKING_GROUP, "v1", "ingresses", ingress.Ingress)
 INGRESS_CLASS: Final = Kind(
-    "IngressClass", NETWORKING_GROUP, "v1", "ingressclasses", ingress.IngressClass, namespaced=False, on_demand=True
+    "IngressClass",
+    NETWORKING_GROUP,
+    "v1",
+    "ingressclasses",
+    ingress.IngressClass,
+    namespaced=False,
+    on_demand=True,
 )
 
 _ALL: Final = (

@@ -124,6 +124,7 @@ class ClassedMetadata(Resource, frozen=True, kw_only=True):
     namespace: str = ""
     name: str = ""
     annotations: ClassAnnotations | None = None
+    generation: Int64 = 0
 
 
 def class_of(name: str | None, metadata: ClassedMetadata) -> str:

@@ -65,7 +65,7 @@ FIRST_WINS: Final = frozenset(("tls.certificates",))
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """Names are bare (without `@kubernetescrd`, `@kubernetes`); findings are those of the store, then by object."""
+    """Names are bare, without the provider; findings are those of the store, then by object."""
 
     configuration: Configuration
     findings: list[Finding]

@@ -36,6 +36,9 @@ class Contested(Generic[T]):
         claims = self._claims[name]
         return claims[self._choose(claims)]
 
+    def values(self) -> Iterator[T]:
+        return (self[name] for name in self._claims)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._claims)
 

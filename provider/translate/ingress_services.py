@@ -89,7 +89,7 @@ def _of_service(holder: Holder, backend: BackendService) -> http.Service:
 
 
 def _find_port(service: Service, wanted: BackendPort) -> ServicePort:
-    """By number or by name. Unlike a custom resource an Ingress cannot make up a port of an ExternalName Service."""
+    """By number or name. Unlike a custom resource an Ingress cannot make up a port of an ExternalName Service."""
     ports = service.spec.ports or []
     for port in ports:
         if port.port == wanted.number or (port.name and port.name == wanted.name):

@@ -11,7 +11,7 @@ from typing import Final
 from config.layer4 import TCPRouter, TCPRouterTLS
 from config.names import tcp_router_name
 from config.rule_matchers_tcp import ANY_NAME, TCP
-from config.rules import hosts_of, parse
+from config.rules import parse, server_names_of
 from config.tls import Domain
 from provider.findings import Rejected
 from provider.resources.kinds import ObjectKey
@@ -108,8 +108,8 @@ class _Translation:
         note_priority(report, route.priority, field)
 
     def _warn_of_plaintext(self, rule: str, syntax: str, field: str) -> None:
-        """Without TLS there is no server name; Traefik looks at the first name that the rule mentions."""
-        first = hosts_of(parse(rule, syntax, TCP))[:1]
+        """Without TLS there is no server name; Traefik looks at the first name that the rule asks for."""
+        first = server_names_of(parse(rule, syntax, TCP))[:1]
         if first and first != (ANY_NAME.decode(),):
             missing = Rejected(
                 "TLSMissing",
@@ -117,5 +117,4 @@ class _Translation:
                 field=f"{field}.match",
                 advice="add spec.tls (with passthrough: true to leave TLS to the server) or write HostSNI(`*`)",
             )
-            report = self._output.report
-            report.rejected(missing)
+            self._output.report.rejected(missing)

@@ -30,7 +30,9 @@ def chain(conversion: Conversion, given: written.Chain, field: str) -> Chain:
 def _note_missing(holder: Holder, member: ObjectReference, field: str) -> None:
     """Report a member that leads nowhere. It is kept: what uses the chain is then disabled, not unprotected."""
     namespace = member.namespace or holder.namespace
-    if "@" not in member.name and holder.view.get("Middleware", namespace, member.name) is None:
+    if "@" in member.name or not holder.options.watches(namespace):
+        return
+    if holder.view.get("Middleware", namespace, member.name) is None:
         holder.report.warning(
             "MiddlewareNotFound",
             f"Middleware {namespace}/{member.name} does not exist; routers that use the chain will be disabled",

@@ -34,10 +34,15 @@ def check_foreign(holder: Holder, target: str, what: str, field: str) -> None:
         )
 
 
-def note_unwatched(holder: Holder, target: str, what: str, field: str) -> None:
-    """Report that `what`, which is named and not read here, cannot be there. The name is kept, as in Traefik."""
-    if not holder.options.watches(target):
-        holder.report.rejected(_not_watched(holder, target, what, field))
+def note_unwatched(holder: Holder, target: str, what: str, field: str) -> bool:
+    """Report that `what`, which is named and not read here, cannot be there; whether that is so.
+
+    The name is kept, as in Traefik: what uses it is then disabled.
+    """
+    if holder.options.watches(target):
+        return False
+    holder.report.rejected(_not_watched(holder, target, what, field))
+    return True
 
 
 def _not_watched(holder: Holder, target: str, what: str, field: str) -> Rejected:

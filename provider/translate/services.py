@@ -135,8 +135,8 @@ def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) ->
     if "@" not in spec.name:
         title = f"TraefikService {namespace}/{spec.name}"
         check_foreign(holder, namespace, title, "namespace")
-        note_unwatched(holder, namespace, title, f"{field}.namespace")
-        _warn_of_absent(holder, namespace, spec.name, field)
+        if not note_unwatched(holder, namespace, title, f"{field}.namespace"):
+            _warn_of_absent(holder, namespace, spec.name, field)
         return normalize(f"{namespace}-{spec.name}")
     check_provider_reference(holder, spec.name, "name")
     name, _, provider = spec.name.rpartition("@")

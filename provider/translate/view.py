@@ -34,8 +34,10 @@ class View:
         return self._store.get(kind, namespace, name)
 
     def names(self, kind: str) -> list[tuple[str, str]]:
-        """(namespace, name) of all objects of a kind that routes, sorted. Coming and going makes a reader translate
-        again, so this is for the few objects that need it."""
+        """(namespace, name) of all objects of a kind that routes, sorted.
+
+        Coming and going makes a reader translate again, so this is for the few objects that need it.
+        """
         self.reads.add(all_of(kind))
         return sorted((key.namespace, key.name) for key in self._store.keys(kind))
 

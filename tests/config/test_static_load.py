@@ -112,7 +112,6 @@ def test_the_charts_default_line_fails_with_the_options_that_are_missing(place: 
             "entryPoints.websecure.http.tls",
             "metrics.prometheus",
             "metrics.prometheus.entryPoint",
-            "providers.kubernetesIngress",
         )
     ]
 
