@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from config.networks import Network, address_of, parse_network
 from config.static import EntryPoint
 from workers.exchange import Header, Request
 from workers.headers import MANAGED, encode
+
+_LONGEST_REMEMBERED_BYTES: Final = 262
+"""Hosts up to this length are remembered: an idle connection must not hold a header of a megabyte."""
 
 
 class ForwardedPolicy:
@@ -59,8 +63,10 @@ class Client:
             headers = [*_additions(self, host, {}, b"https" if self.is_tls else b"http")]
             if self.policy.append_peer:
                 headers.append((b"X-Forwarded-For", self.ip.encode()))
-            self._block = encode(headers) + b"\r\n"
-            self._block_host = host
+            block = encode(headers) + b"\r\n"
+            if len(host) > _LONGEST_REMEMBERED_BYTES:
+                return block
+            self._block, self._block_host = block, host
         return self._block
 
     def __repr__(self) -> str:
