@@ -163,7 +163,8 @@ def translation_options(static: StaticConfiguration) -> dict[str, TranslationOpt
     """By the name of the provider, in order of precedence. Manifests alone stand for custom resources."""
     providers, syntax = static.providers, static.core.default_rule_syntax
     options = {}
-    if providers.kubernetes_crd is not None or providers.manifests is not None:
+    is_alone = providers.kubernetes_ingress is None
+    if providers.kubernetes_crd is not None or providers.manifests is not None or is_alone:
         options[PROVIDER_CRD] = TranslationOptions.of(providers.kubernetes_crd or KubernetesCRD(), syntax)
     if providers.kubernetes_ingress is not None:
         options[PROVIDER_INGRESS] = TranslationOptions.of_ingress(providers.kubernetes_ingress, syntax)

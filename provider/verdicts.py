@@ -13,9 +13,10 @@ from provider.kube.status import Verdict
 from provider.options import TranslationOptions
 from provider.resources.kinds import ObjectKey
 from provider.store import Store
-from provider.translate.builder import TRANSLATORS
+from provider.translate.builder import TRANSLATORS_OF
 
-NOTHING: Final[tuple[Finding, ...]] = ()
+REPORTED: Final = frozenset(kind for translators in TRANSLATORS_OF.values() for kind in translators)
+_NOTHING: Final[tuple[Finding, ...]] = ()
 
 
 class Verdicts:
@@ -39,7 +40,7 @@ class Verdicts:
         `changed` as Store.take_changed reports; `findings` of everything, the same list while nothing changed;
         `pending`: objects whose translation waits, so that nothing can be said yet.
         """
-        touched = self._deferred | {key for key in changed if key.name and key.kind in TRANSLATORS}
+        touched = self._deferred | {key for key in changed if key.name and key.kind in REPORTED}
         if findings is not self._list:
             touched |= self._take(findings)
         self._deferred = {key for key in touched if key in pending}
@@ -49,7 +50,7 @@ class Verdicts:
         """Group the findings by object; the objects whose findings are others now."""
         grouped: dict[ObjectKey, list[Finding]] = {}
         for finding in findings:
-            if finding.name and finding.kind in TRANSLATORS:
+            if finding.name and finding.kind in REPORTED:
                 key = ObjectKey(finding.kind, finding.namespace, finding.name)
                 grouped.setdefault(key, []).append(finding)
         before, self._findings = self._findings, {key: tuple(found) for key, found in grouped.items()}
@@ -59,7 +60,7 @@ class Verdicts:
 
     def _verdict(self, store: Store, key: ObjectKey) -> Verdict | None:
         resource = store.get(*key)
-        found = self._findings.get(key, NOTHING)
+        found = self._findings.get(key, _NOTHING)
         if resource is None:
             return Verdict(0, found) if found else None
         class_value = getattr(resource, "class_value", None)

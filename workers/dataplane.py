@@ -49,10 +49,10 @@ class DataPlane:
             for name, listener in listeners.items()
         }
         self._internal = InternalServices(static, page, self._answer_api)
-        self._api = APIHandler(
-            static, lambda: self._reloader.runtime, self._internal.names, lambda: self._reloader.findings()
-        )
         self._reloader = Reloader(self._first_runtime(), self._swap)
+        self._api = APIHandler(
+            static, lambda: self._reloader.runtime, self._internal.names, self._reloader.findings
+        )
         self._swap(self._reloader.runtime)
 
     def _first_runtime(self) -> Runtime:
@@ -65,6 +65,7 @@ class DataPlane:
             internal=self._internal,
             transports={DEFAULT_TRANSPORT: self._default_transport()},
             models=models_of(static),
+            precedence=[name.lower() for name in static.providers.precedence],
         )
         changes = Changes(routers=dict(internal_routers(static)))
         return Runtime(environment).updated(0, changes, lambda: None)

@@ -16,7 +16,7 @@ from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.rules import RuleError
 from workers.exchange import Handler
 from workers.models import Model, per_entry_point
-from workers.proxy import ServiceHandler
+from workers.proxy import Balancer, ServiceHandler
 from workers.routing.table import Route, RoutingTable, compile_route
 from workers.services import BuildError, ServiceBuilder, ServiceState, server_balancer
 from workers.upstream.transport import Transport
@@ -91,7 +91,17 @@ class Environment(msgspec.Struct, frozen=True):
     internal: Callable[[str], Handler | str]
     transports: Mapping[str, Transport]
     models: Mapping[str, Model]
+    precedence: Sequence[str] = ()
+    """Providers whose routers win among equal priorities, first to last."""
 
+    def precedence_of(self, router: str) -> int:
+        """Place of the router's provider; one that is not listed comes last."""
+        provider = provider_of(router)
+        return self.precedence.index(provider) if provider in self.precedence else len(self.precedence)
+
+
+Swap = tuple[ServiceHandler, Balancer]
+"""A living load balancer and its new servers."""
 
 Pause = Callable[[], None]
 """Called between units of work, so that requests never wait long for a change."""
@@ -115,23 +125,32 @@ class Runtime:
         self.tables: dict[str, RoutingTable] = {name: RoutingTable.build(()) for name in environment.entry_points}
 
     def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
-        """The next runtime; of this one only the servers behind surviving load balancers are touched."""
+        """The next runtime, to be put in force at once.
+
+        Of this one only the servers behind surviving load balancers are touched, and nothing if it fails.
+        """
         new = Runtime(self.environment)
         new.number = number
         new.configured = self.configured.copy()
         new.routers = self.routers.copy()
         new.services = self.services.copy()
         new.endpoints = self.endpoints.copy()
-        rebuilt = new._update_services(changes)
+        swaps: list[Swap] = []
+        rebuilt = new._update_services(changes, swaps)
         names = set(changes.routers)
         if rebuilt:
             names.update(state.source for state in self.routers.values() if state.service in rebuilt)
         touched = new._update_routers(names, changes, pause)
         new.tables = _updated_tables(self, new, touched)
+        for handler, balancer in swaps:  # last: no request may meet new servers behind an old route
+            handler.balancer = balancer
         return new
 
-    def _update_services(self, changes: Changes) -> set[str]:
-        """Apply service and endpoint changes; return the names of services whose handler is another now."""
+    def _update_services(self, changes: Changes, swaps: list[Swap]) -> set[str]:
+        """Apply service and endpoint changes; return the names of services whose handler is another now.
+
+        Load balancers that go on living with other servers are added to `swaps`.
+        """
         for name, servers in changes.endpoints.items():
             if servers is None:
                 self.endpoints.pop(name, None)
@@ -144,12 +163,12 @@ class Runtime:
                 self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
             stale.add(name)
         for name, servers in changes.endpoints.items():
-            if name not in stale and name in self.services and not self._swap_servers(name, servers or []):
+            if name not in stale and name in self.services and not self._swap_servers(name, servers or [], swaps):
                 stale.add(name)
         return self._with_parents(stale)
 
-    def _swap_servers(self, name: str, servers: list[Server]) -> bool:
-        """Give a living load balancer its new servers in place; False if it has to be built again."""
+    def _swap_servers(self, name: str, servers: list[Server], swaps: list[Swap]) -> bool:
+        """Plan to give a living load balancer its new servers; False if it has to be built again."""
         old = self.services[name]
         state = ServiceState(name, old.config, servers)
         self.services[name] = state
@@ -157,10 +176,9 @@ class Runtime:
         if not isinstance(handler, ServiceHandler):
             return not old.built
         try:
-            balancer = server_balancer(servers)
+            swaps.append((handler, server_balancer(servers)))
         except BuildError:
             return False
-        handler.balancer = balancer
         state.handler, state.built = handler, True
         return True
 
@@ -265,7 +283,8 @@ def _compile(state: RouterState, model: Model | None, environment: Environment, 
         raise BuildError(f"building router handler: unknown TLS options: {resolve_reference(options, name)}")
     syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
     try:
-        return compile_route(name, config.rule, syntax, state.priority, handler)
+        precedence = environment.precedence_of(name)
+        return compile_route(name, config.rule, syntax, state.priority, handler, precedence)
     except RuleError as error:
         raise BuildError(f"error while parsing rule {config.rule}: {error}") from error
 

@@ -80,6 +80,15 @@ class Api:
         """
         return self._write("PATCH", kind, namespace, name, body, subresource)
 
+    def replace(
+        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
+    ) -> bytes:
+        """Put `body` in the place of an object or its subresource; the object as stored.
+
+        With `metadata.resourceVersion` in the body it must not have changed since: Conflict. Raises ApiError.
+        """
+        return self._write("PUT", kind, namespace, name, body, subresource)
+
     @contextlib.contextmanager
     def watch(
         self, kind: Kind, namespace: str, query: list[tuple[str, str]], timeout_seconds: float
@@ -93,11 +102,17 @@ class Api:
 
     @contextlib.contextmanager
     def _get(self, kind: Kind, namespace: str, query: list[tuple[str, str]], read_seconds: float) -> Iterator[Any]:
-        with self._request("GET", kind.path(namespace), read_seconds, query) as response:
-            if response.status != HTTPStatus.OK:
+        others = list(kind.other_versions)
+        version = kind.version
+        while True:
+            with self._request("GET", kind.path(namespace, version), read_seconds, query) as response:
+                if response.status == HTTPStatus.OK:
+                    yield response
+                    return
                 status, retry_after = self._refusal(response)
-                raise error_of(response.status, status, kind, namespace, retry_after)
-            yield response
+                if response.status != HTTPStatus.NOT_FOUND or not others:
+                    raise error_of(response.status, status, kind, namespace, retry_after)
+            version = others.pop(0)
 
     def _write(
         self,

@@ -1,7 +1,7 @@
 """What can go wrong with the API server, as typed errors whose message says what to change.
 
-Raised at the one boundary to the API server (`api.py`); watches and writers decide by type and by the fields, never
-by text.
+Raised at the one boundary to the API server (`api.py`); watches and writers decide by type and by the fields,
+never by text.
 """
 
 from __future__ import annotations
@@ -106,7 +106,12 @@ class Refused(ApiError):
     reason = "Refused"
 
 
-_VERBS: Final = {"GET": ("get", "read"), "POST": ("create", "create"), "PATCH": ("patch", "write")}
+_VERBS: Final = {
+    "GET": ("get", "read"),
+    "POST": ("create", "create"),
+    "PATCH": ("patch", "write"),
+    "PUT": ("update", "write"),
+}
 _BY_CODE: Final[dict[int, type[ApiError]]] = {401: Unauthorized, 404: ObjectMissing, 409: Conflict}
 
 

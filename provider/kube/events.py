@@ -193,7 +193,10 @@ class EventWriter:
             except msgspec.MsgspecError:
                 return
             now = self._wall()
-            if old.last_timestamp is None or (now - _time(old.last_timestamp, now)).total_seconds() >= WINDOW_SECONDS:
+            if (
+                old.last_timestamp is None
+                or (now - _time(old.last_timestamp, now)).total_seconds() >= WINDOW_SECONDS
+            ):
                 counted = {"count": old.count + 1, "lastTimestamp": _text(now)}
                 self._api.patch(EVENT, namespace, name, counted)
 

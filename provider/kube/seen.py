@@ -107,7 +107,9 @@ def _one_by_one(api: Api, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Seen]:
     return found
 
 
-def _listed(api: Api, kind: str, wanted: Collection[ObjectKey], namespaces: Iterable[str]) -> dict[ObjectKey, Seen]:
+def _listed(
+    api: Api, kind: str, wanted: Collection[ObjectKey], namespaces: Iterable[str]
+) -> dict[ObjectKey, Seen]:
     found = {}
     for namespace in namespaces:
         query = [("limit", _PAGE)]
@@ -140,5 +142,3 @@ def _decoded(data: bytes | msgspec.Raw) -> Seen | None:
     except msgspec.MsgspecError as error:
         log.debug("an object cannot be reported on: %s", error)
         return None
-
-

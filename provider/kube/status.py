@@ -82,11 +82,24 @@ class StatusWriter:
 
     def wants(self, kind: str) -> bool:
         """Whether the status of this kind is ours to write, as far as we know."""
-        return KINDS[kind].is_custom and self._clock() >= self._silent_until.get(kind, 0.0)
+        return KINDS[kind].is_custom and kind not in self._silent_until
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether some kind is left alone at present."""
+        return bool(self._silent_until)
+
+    def kinds_to_try_again(self) -> set[str]:
+        """Kinds that have been left alone for long enough; each is named once."""
+        now = self._clock()
+        over = {kind for kind, until in self._silent_until.items() if now >= until}
+        for kind in over:
+            del self._silent_until[kind]
+        return over
 
     def write(self, verdicts: Mapping[ObjectKey, Verdict], seen: Mapping[ObjectKey, Seen]) -> set[ObjectKey]:
         """Write what differs; the keys to try again with a fresh look. Raises ApiError for all at once."""
-        again = set()
+        again: set[ObjectKey] = set()
         for key, verdict in verdicts.items():
             if key not in seen or not self.wants(key.kind):
                 continue

@@ -84,14 +84,18 @@ class _Translation:
         report, spec = self._output.report, self._source.spec
         try:
             options = _options(self._holder, self._source)
-            if options.rule_syntax:
-                _note_syntax(report)
-            self._certificates()
-            if not spec.rules and spec.default_backend is not None:
-                self._default_backend(spec.default_backend, options)
         except Rejected as error:
-            report.rejected(error)
+            message = f"{error.message}; the Ingress is not served"
+            report.rejected(Rejected(error.reason, message, field=error.field, advice=error.advice))
             return
+        if options.rule_syntax:
+            _note_syntax(report)
+        self._certificates()
+        if not spec.rules and spec.default_backend is not None:
+            try:
+                self._default_backend(spec.default_backend, options)
+            except Rejected as error:
+                report.rejected(error)
         for index, rule in enumerate(spec.rules):
             for place, path in enumerate(rule.http.paths if rule.http else []):
                 field = f"spec.rules[{index}].http.paths[{place}]"

@@ -14,7 +14,7 @@ from config.rule_matchers_tcp import ANY_NAME, TCP
 from config.rules import parse, server_names_of
 from config.tls import Domain
 from provider.findings import Rejected
-from provider.resources.kinds import ObjectKey
+from provider.resources.kinds import MIDDLEWARE_TCP, ObjectKey
 from provider.resources.traefik_layer4 import TLSTCP, IngressRouteTCP, RouteTCP
 from provider.translate.holder import Holder
 from provider.translate.output import Output
@@ -70,7 +70,9 @@ class _Translation:
         check_match(route.match, field, "HostSNI(`a.example`)")
         metadata, spec = self._source.metadata, self._source.spec
         name = tcp_router_name(metadata.namespace, metadata.name, route.match)
-        middlewares = middleware_references(self._holder, route.middlewares, f"{field}.middlewares")
+        middlewares = middleware_references(
+            self._holder, route.middlewares, f"{field}.middlewares", MIDDLEWARE_TCP.name
+        )
         self._services.put(name, route.services, f"{field}.services")
         tls = self._tls(spec.tls)
         self._warn(name, route, field)

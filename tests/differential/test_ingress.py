@@ -21,7 +21,11 @@ pytestmark = [
 
 GROUPS: Final[list[dict[str, Any]]] = yaml.safe_load(Path(__file__).with_name("ingress.yaml").read_text())
 PREFIX: Final = "traefik.ingress.kubernetes.io/"
-CLASSES: Final = {"ours": "traefik.io/ingress-controller", "ours-too": "traefik.io/ingress-controller", "theirs": "x"}
+CLASSES: Final = {
+    "ours": "traefik.io/ingress-controller",
+    "ours-too": "traefik.io/ingress-controller",
+    "theirs": "x",
+}
 
 
 def objects_of_group(group: dict[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +83,12 @@ def service(namespace: str, name: str, given: dict[str, str]) -> list[dict[str, 
     spec = {"type": given.get("type", "ClusterIP"), "clusterIP": "10.96.3.1", "ports": [port]}
     metadata = {"name": name, "namespace": namespace}
     return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": {**metadata, "annotations": annotations}, "spec": spec},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {**metadata, "annotations": annotations},
+            "spec": spec,
+        },
         {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
