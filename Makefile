@@ -41,6 +41,7 @@ format: $(DEV_STAMP)
 bench: $(DEV_STAMP) ## benchmarks beside the peers that are installed; minutes
 	$(BIN)/python -m benchmarks.http1
 	$(BIN)/python -m benchmarks.propagation
+	$(BIN)/python -m benchmarks.provider
 
 behaviours: $(DEV_STAMP) ## which numbered behaviours have a passing test
 	$(BIN)/python -m tests.behaviours

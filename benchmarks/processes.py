@@ -45,13 +45,21 @@ def find(*names: str) -> str | None:
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, core: str | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    core: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Iterator[psutil.Process]:
     """The process for the duration of the block; afterwards it and what it started are gone."""
     pinned = ["taskset", "-c", core, *command] if core is not None and shutil.which("taskset") else list(command)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            pinned, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+            pinned,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            pass_fds=descriptors,
         )
     process = psutil.Process(child.pid)
     try:

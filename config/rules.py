@@ -87,11 +87,22 @@ def matchers_of(tree: Tree) -> Iterator[Matcher]:
 def hosts_of(tree: Tree) -> tuple[str, ...]:
     """Host names that `tree` mentions, also under `!`: lower case, each once, in the order of the rule.
 
-    These are the names whose TLS connections belong to the router, and those a certificate is needed for. Of a TCP
-    rule they are the values of HostSNI, `*` included.
+    These are the names whose TLS connections belong to the router, and those a certificate is needed for.
     """
-    named = (matcher for matcher in matchers_of(tree) if matcher.name in {"Host", "HostHeader", "HostSNI"})
+    named = (matcher for matcher in matchers_of(tree) if matcher.name in {"Host", "HostHeader"})
     return tuple(dict.fromkeys(value.decode("ascii").lower() for matcher in named for value in matcher.args))
+
+
+def server_names_of(tree: Tree) -> tuple[str, ...]:
+    """Values of HostSNI that a TCP rule asks for, `*` included; what it only excludes does not count.
+
+    Lower case, each once, in the order of the rule.
+    """
+    if isinstance(tree, Matcher):
+        return tuple(value.decode("ascii").lower() for value in tree.args) if tree.name == "HostSNI" else ()
+    if isinstance(tree, Not):
+        return ()
+    return tuple(dict.fromkeys(name for item in tree.items for name in server_names_of(item)))
 
 
 class _Call(msgspec.Struct):

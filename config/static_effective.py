@@ -20,8 +20,10 @@ from config.static import (
     parse_address,
 )
 from config.static_errors import Problem
+from config.static_providers import PRECEDENCE, KubernetesIngress
 from config.static_schema import Indexed, Leaf, Named, Section, root
 
+SHORTEST_LEASE_SECONDS: Final = 3
 _BASE_PATH: Final = re.compile(r"/[a-zA-Z0-9/_.:~-]*")
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 # Integers whose negative values mean something.
@@ -55,8 +57,15 @@ def check(static: StaticConfiguration) -> Iterator[Problem]:
 
 def remarks(static: StaticConfiguration) -> Iterator[str]:
     """What works but is probably not what the user wants."""
-    if static.providers.kubernetes_crd is None and static.providers.manifests is None:
+    providers = static.providers
+    ingress = providers.kubernetes_ingress
+    if providers.kubernetes_crd is None and providers.manifests is None and ingress is None:
         yield "no provider is configured: every request will be answered 404"
+    if ingress is not None and ingress.disable_ingress_class_lookup:
+        yield (
+            "providers.kubernetesIngress.disableIngressClassLookup is deprecated: "
+            "write disableClusterScopeResources"
+        )
     if static.core.default_rule_syntax == "v2":
         yield "core.defaultRuleSyntax: the v2 rule syntax is deprecated"
 
@@ -118,8 +127,27 @@ def _check_features(static: StaticConfiguration) -> Iterator[Problem]:
             yield _problem("ping.terminatingStatusCode", "must be a status from 200 to 599")
     if api is not None and not _BASE_PATH.fullmatch(api.base_path):
         yield _problem("api.basePath", "must begin with / and hold only letters, digits and / _ . : ~ -")
+    crd = static.providers.kubernetes_crd
+    if crd is not None and crd.report.lease_duration_seconds < SHORTEST_LEASE_SECONDS:
+        yield _problem(
+            "providers.kubernetesCRD.report.leaseDuration", f"must be {SHORTEST_LEASE_SECONDS}s at least"
+        )
+    yield from _check_ingress(static.providers.kubernetes_ingress)
+    for name in static.providers.precedence:
+        if name.lower() not in PRECEDENCE:
+            yield _problem("providers.precedence", f"holds {name!r}, which is no provider of Traefik's")
     if manifests is not None and not manifests.directory:
         yield _problem("providers.manifests.directory", "is missing")
+
+
+def _check_ingress(settings: KubernetesIngress | None) -> Iterator[Problem]:
+    if settings is None or not settings.report_node_internal_ips:
+        return
+    path = "providers.kubernetesIngress.reportNodeInternalIPs"
+    if settings.ingress_endpoint is not None:
+        yield _problem(path, "cannot be combined with ingressEndpoint")
+    if settings.disable_cluster_scope_resources:
+        yield _problem(path, "needs Nodes and cannot be combined with disableClusterScopeResources")
 
 
 def _check_numbers(section: Section, value: object, prefix: str) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from config.static_env import variable
 from config.static_schema import Indexed, Leaf, Named, Section, root
 from config.static_shape import Options
 
-_SECRETS: Final = frozenset(("providers.kubernetesCRD.token",))
+_SECRETS: Final = frozenset(("providers.kubernetesCRD.token", "providers.kubernetesIngress.token"))
 _MASK: Final = "xxxx"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
+
+import msgspec
 
 from config.static_shape import Duration, Options, says
 
@@ -40,10 +42,27 @@ class KubernetesOptions(Options, frozen=True, kw_only=True):
     ] = None
 
 
+class Report(Options, frozen=True, kw_only=True):
+    """What the cluster is told about its objects, by the replica that holds a Lease. An addition of Pointsman."""
+
+    status: Annotated[
+        bool, says("Write the condition Accepted into the status of custom resources, where we may.")
+    ] = True
+    events: Annotated[bool, says("Write Kubernetes Events about objects with errors, where we may.")] = True
+    lease_name: Annotated[str, says("Name of the Lease; replicas that share one report once.")] = "pointsman"
+    lease_namespace: Annotated[
+        str, says("Namespace of the Lease; empty: the one of POD_NAMESPACE or of the pod, else default.")
+    ] = ""
+    lease_duration_seconds: Annotated[
+        Duration, says("Time after which another replica takes over from one that has died; 3s at least.")
+    ] = 15.0
+
+
 class KubernetesCRD(KubernetesOptions, frozen=True, kw_only=True):
     """Traefik's custom resources, watched in a cluster."""
 
     allow_cross_namespace: Annotated[bool, says("Let resources refer to resources of other namespaces.")] = False
+    report: Report = msgspec.field(default_factory=Report)
 
 
 class IngressEndpoint(Options, frozen=True, kw_only=True):
@@ -79,10 +98,35 @@ class Manifests(Options, frozen=True, kw_only=True):
     directory: Annotated[str, says("Directory of Kubernetes manifests (YAML) to serve and watch.")] = ""
 
 
+PRECEDENCE: Final = (
+    "kubernetesgateway",
+    "kubernetescrd",
+    "kubernetes",
+    "kubernetesingressnginx",
+    "swarm",
+    "docker",
+    "file",
+    "redis",
+    "knative",
+    "consul",
+    "consulcatalog",
+    "nomad",
+    "etcd",
+    "ecs",
+    "http",
+    "zookeeper",
+    "rest",
+)
+"""Names of all providers of Traefik, in the order in which their routers win by default."""
+
+
 class Providers(Options, frozen=True, kw_only=True):
     providers_throttle_duration_seconds: Annotated[
         Duration, says("Shortest pause between two configurations taken from one provider; the newest wins.")
     ] = 2.0
+    precedence: Annotated[
+        list[str], says("Whose routers win among equal priorities, first to last; others come after them.")
+    ] = msgspec.field(default_factory=lambda: list(PRECEDENCE))
     kubernetes_crd: Annotated[
         KubernetesCRD | None, says("Serve Traefik's custom resources from a Kubernetes cluster.")
     ] = None
@@ -92,4 +136,12 @@ class Providers(Options, frozen=True, kw_only=True):
     manifests: Annotated[Manifests | None, says("Serve Kubernetes manifests from a directory.")] = None
 
 
-__all__ = ["IngressEndpoint", "KubernetesCRD", "KubernetesIngress", "KubernetesOptions", "Manifests", "Providers"]
+__all__ = [
+    "IngressEndpoint",
+    "KubernetesCRD",
+    "KubernetesIngress",
+    "KubernetesOptions",
+    "Manifests",
+    "Providers",
+    "Report",
+]

@@ -103,7 +103,7 @@ class Explainer:
         trees = (self._judge.tree(one) for one in candidates)
         known = {host for tree in trees if tree is not None for host in rules.hosts_of(tree)}
         host = self._request.host.decode("latin-1")
-        return [] if host in known else difflib.get_close_matches(host, known, n=3, cutoff=0.6)
+        return [] if host in known else difflib.get_close_matches(host, known, n=3, cutoff=0.8)
 
     def _middlewares(self, state: RouterState) -> Iterator[Middleware]:
         known = objects_in(self._inspection.configuration, "http.middlewares")

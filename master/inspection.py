@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from config.control_page import ControlPage
 from config.dynamic import Configuration
 from config.names import PROVIDER_CRD, http_router_name, qualify
-from config.static import KubernetesCRD, StaticConfiguration
+from config.static import StaticConfiguration
+from config.static_providers import KubernetesOptions
 from provider.kube.api import Api
 from provider.kube.connection import configure
-from provider.options import TranslationOptions
 from provider.reading import Reading
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik import IngressRoute
@@ -47,12 +47,10 @@ class Inspection:
 
     def __init__(self, static: StaticConfiguration, source: str, assumed_entry_points: bool) -> None:
         """Raises SelectorError."""
-        settings = static.providers.kubernetes_crd or KubernetesCRD()
-        options = TranslationOptions.of(settings, static.core.default_rule_syntax)
         self.static = static
         self.source = source
         self.assumed_entry_points = assumed_entry_points
-        self.reading = Reading(options, settings.label_selector)
+        self.reading = Reading(static)
         self.sources: list[str] = []
         self._stack = ExitStack()
         self._plane: DataPlane | None = None
@@ -60,7 +58,7 @@ class Inspection:
     def read(
         self,
         files: Sequence[Path],
-        cluster: KubernetesCRD | None,
+        cluster: KubernetesOptions | None,
         environ: Mapping[str, str],
         *,
         assume_endpoints: bool,
@@ -99,15 +97,15 @@ class Inspection:
 
     @property
     def configuration(self) -> Configuration:
-        """What the provider translated, by bare name."""
-        return self.reading.builder.result(self.reading.store).configuration
+        """What was made of custom resources, by bare name."""
+        return self.reading.configuration
 
     def origins(self) -> Iterator[tuple[str, Origin, IngressRoute]]:
         """Every route of every IngressRoute that is ours: its router's qualified name, its place, its object."""
         store = self.reading.store
         for key in sorted(store.keys("IngressRoute")):
             found: Any = store.get(*key)
-            if self.reading.options.takes_class(found.class_value):
+            if self.reading.takes_class(found.class_value):
                 for index, route in enumerate(found.spec.routes):
                     name = qualify(http_router_name(key.namespace, key.name, route.match), PROVIDER_CRD)
                     yield name, Origin(key, index), found

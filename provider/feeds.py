@@ -86,7 +86,13 @@ class Feeds:
                 advice=self._advice(feed, error),
             )
             for feed, error in sorted(self._trouble.items(), key=lambda item: _order(item[0]))
+            if not self._is_of_no_concern(feed)
         ]
+
+    def _is_of_no_concern(self, feed: Feed) -> bool:
+        """A cluster without a kind of another project lacks nothing."""
+        missing = isinstance(self._trouble[feed], KindMissing)
+        return feed.kind.is_extra and missing and self._has_no_objects(feed)
 
     def counts_as_empty(self, feed: Feed) -> bool:
         """Not listed, and what needs it goes on without it."""
@@ -96,6 +102,8 @@ class Feeds:
     def _has_no_objects(self, feed: Feed) -> bool:
         error = self._trouble.get(feed)
         missing = feed.kind.is_optional and isinstance(error, KindMissing)
+        # the right to read a kind that is not installed may well have never been given: the server says 403 then
+        missing = missing or (feed.kind.is_extra and isinstance(error, Forbidden))
         return missing and not self._listed[feed] and not self._was_known(feed)
 
     def _was_known(self, feed: Feed) -> bool:

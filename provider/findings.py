@@ -34,10 +34,10 @@ class Rejected(Exception):
 class Report:
     """Collects the findings of one object, in the order they are met."""
 
-    __slots__ = ("_key", "findings")
+    __slots__ = ("findings", "key")
 
     def __init__(self, key: ObjectKey) -> None:
-        self._key = key
+        self.key = key
         self.findings: list[Finding] = []
 
     def rejected(self, error: Rejected) -> None:
@@ -48,9 +48,9 @@ class Report:
 
     def _add(self, severity: Severity, reason: str, message: str, field: str, advice: str) -> None:
         finding = Finding(
-            kind=self._key.kind,
-            namespace=self._key.namespace,
-            name=self._key.name,
+            kind=self.key.kind,
+            namespace=self.key.namespace,
+            name=self.key.name,
             severity=severity,
             reason=reason,
             message=message,

@@ -49,9 +49,7 @@ class Scope(NamedTuple):
 class Gathering:
     """Objects of all files with what is wrong between them. Without `ingress` nobody has a use for Ingresses."""
 
-    def __init__(
-        self, selector: Selector, watches: Callable[[str], bool], ingress: Scope | None = None
-    ) -> None:
+    def __init__(self, selector: Selector, watches: Callable[[str], bool], ingress: Scope | None = None) -> None:
         self._scopes = {PROVIDER_CRD: Scope(selector, watches)}
         if ingress is not None:
             self._scopes[PROVIDER_INGRESS] = ingress

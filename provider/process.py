@@ -13,14 +13,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from config.control_page import ControlPage, Head
 from config.findings import Finding
 from config.logs import reopen_logs
-from config.static import StaticConfiguration
+from config.static import KubernetesCRD, StaticConfiguration
+from provider.address_reports import AddressReports
 from provider.findings import FindingLog
 from provider.holdoff import Holdoff
 from provider.kube.errors import KindMissing
@@ -28,13 +29,16 @@ from provider.kube.fetcher import Fetched
 from provider.kube.informer import Changed, InOrder, InTrouble, Listed
 from provider.kube.watch import Put
 from provider.manifest_objects import ManifestsRead
+from provider.options import TranslationOptions
 from provider.pipelines import Pipelines
 from provider.publish import MasterGone, Publisher
+from provider.reporting import reporter_of
 from provider.resources.decode import Malformed
-from provider.resources.kinds import KINDS
+from provider.resources.kinds import KINDS, ObjectKey
 from provider.sources import Sources
 from provider.store import CLUSTER, MANIFESTS, Store
 from provider.translate.readers import Readers
+from provider.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +82,11 @@ class Provider:
         for feed in self._sources.on_demand():
             self._store.expect(feed.kind, feed.namespace)
         self._pipelines = Pipelines(self._sources.options, readers)
+        self._addresses = AddressReports(static, self._sources)
+        crd, api = static.providers.kubernetes_crd, self._sources.api
+        self._reporter = reporter_of(crd, api, environ) if crd is not None and api is not None else None
+        self._verdicts = Verdicts(TranslationOptions.of(crd or KubernetesCRD()))
+        self._untold: set[ObjectKey] = set()
         self._publisher = Publisher(channel, page[Head.GENERATION])
         self._holdoff = Holdoff(
             self._sources.build_pause_seconds, static.providers.providers_throttle_duration_seconds
@@ -99,6 +108,9 @@ class Provider:
         self._page[Head.PROVIDER_SYNCED] = 0
         self._holdoff.changed()
         self._sources.start()
+        self._addresses.start()
+        if self._reporter is not None:
+            self._reporter.start()
         try:
             return self._loop()
         except MasterGone as error:
@@ -106,6 +118,9 @@ class Provider:
             return 0
         finally:
             self._page[Head.PROVIDER_SYNCED] = 0
+            if self._reporter is not None:
+                self._reporter.stop()
+            self._addresses.stop()
             self._sources.stop()
 
     def _loop(self) -> int:
@@ -215,6 +230,7 @@ class Provider:
         changed = self._store.take_changed()
         if self._pipelines.update(self._store, changed):
             self._reported_all = False
+        self._addresses.note(changed)
         self._follow_readers()
         published = False
         if self._published or (self._sources.feeds.settled and not self._pipelines.missing):
@@ -225,9 +241,21 @@ class Provider:
                 self._pipelines.sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
             )
             self._published = True
+            self._addresses.look(self._store)
+        self._tell_cluster(changed)
         ended = time.monotonic()
         self._holdoff.built(ended, published=published)
         log.debug("built", extra={"published": published, "milliseconds": round((ended - started) * 1e3, 1)})
+
+    def _tell_cluster(self, changed: Iterable[ObjectKey]) -> None:
+        """Hand what became of objects to the reporter, which works in a thread of its own."""
+        if self._reporter is None:
+            return
+        self._untold.update(changed)
+        if self._published:
+            pending = {key for builder in self._pipelines.builders for key in builder.pending}
+            self._reporter.update(self._verdicts.update(self._store, self._untold, self._findings, pending))
+            self._untold.clear()
 
     def _follow_readers(self) -> None:
         """See to it that what translations ask for gets here, and that what nobody asks for any more goes."""

@@ -1,6 +1,6 @@
 """Objects read once and translated once, for commands that look and go: no watches, no threads, no master.
 
-    reading = Reading(options)
+    reading = Reading(static)
     reading.take_files(paths)            # or take_cluster(api), or both
     descriptor = reading.translate()     # the sealed generation that the provider would publish
 
@@ -17,8 +17,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from config.dynamic import Configuration
 from config.findings import Finding
 from config.generation import Meta, SectionKey, digest_of, encode_section, write_generation
+from config.names import PROVIDER_CRD, PROVIDER_INGRESS
+from config.static import StaticConfiguration
 from provider.feeds import Feeds
 from provider.kube.api import Api
 from provider.kube.errors import ApiError, Unauthorized, Unreachable
@@ -26,14 +29,13 @@ from provider.kube.informer import Feed
 from provider.kube.selectors import parse_selector
 from provider.kube.watch import FetchPage, ListWatch
 from provider.manifest_files import ManifestError, parse
-from provider.manifest_objects import Gathering
+from provider.manifest_objects import Gathering, Scope
 from provider.manifests import manifest_files
-from provider.options import TranslationOptions
+from provider.pipelines import Pipelines
 from provider.resources import core
 from provider.resources.kinds import ENDPOINT_SLICE, KINDS, SERVICE, Kind
-from provider.sections import Sections
+from provider.sources import translation_options
 from provider.store import CLUSTER, MANIFESTS, Store
-from provider.translate.builder import Builder
 
 STANDARD_INPUT: Final = Path("-")
 ASSUMED_ADDRESS: Final = "192.0.2.1"
@@ -41,16 +43,24 @@ ASSUMED_ADDRESS: Final = "192.0.2.1"
 
 
 class Reading:
-    """One store and its translation. `label_selector` limits custom resources. Raises SelectorError."""
+    """One store and what the providers of a static configuration make of it. Raises SelectorError."""
 
-    def __init__(self, options: TranslationOptions, label_selector: str = "") -> None:
-        self.options = options
+    def __init__(self, static: StaticConfiguration) -> None:
+        settings = static.providers.kubernetes_crd, static.providers.kubernetes_ingress
+        self.options = translation_options(static)
         self.store = Store()
-        self.builder = Builder(options)
+        self.pipelines = Pipelines(self.options)
         self.assumed: list[str] = []
         """Services (`namespace/name`) whose endpoints were assumed."""
-        self._label_selector = label_selector
-        self._selector = parse_selector(label_selector)
+        self._selectors = {
+            provider: one.label_selector
+            for provider, one in zip((PROVIDER_CRD, PROVIDER_INGRESS), settings, strict=True)
+            if one is not None
+        }
+        self._scopes = {
+            provider: Scope(parse_selector(self._selectors.get(provider, "")), options.watches)
+            for provider, options in self.options.items()
+        }
         self._feeds = Feeds()
         self._file_findings: list[Finding] = []
         self._api: Api | None = None
@@ -63,8 +73,19 @@ class Reading:
     @property
     def findings(self) -> list[Finding]:
         """Of sources, then of objects."""
-        translated = [one for _, found in sorted(self.builder.findings.items()) for one in found]
-        return [*self._feeds.findings(), *self._file_findings, *self.store.findings(), *translated]
+        around = [*self._feeds.findings(), *self._file_findings, *self.store.findings()]
+        return around + self.pipelines.findings()
+
+    def takes_class(self, value: str) -> bool:
+        """Whether a custom resource that asks for this class is ours."""
+        options = self.options.get(PROVIDER_CRD)
+        return options is not None and options.takes_class(value)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What was made of custom resources, by bare name."""
+        builder = next((one for one in self.pipelines.builders if one.provider == PROVIDER_CRD), None)
+        return builder.result(self.store).configuration if builder is not None else Configuration()
 
     def kinds(self) -> list[str]:
         """Names of the kinds that are read."""
@@ -72,7 +93,8 @@ class Reading:
 
     def take_files(self, paths: Iterable[Path]) -> None:
         """Manifests of files, of folders and of standard input (`-`)."""
-        gathering = Gathering(self._selector, self.options.watches)
+        selector, watches = self._scopes.get(PROVIDER_CRD, Scope())
+        gathering = Gathering(selector, watches, self._scopes.get(PROVIDER_INGRESS))
         for path in paths:
             for name, content in _contents(path, gathering):
                 try:
@@ -111,13 +133,13 @@ class Reading:
 
     def translate(self) -> int:
         """Translate everything; the descriptor of the generation, which the caller closes. Raises ApiError."""
-        sections = Sections()
-        sections.update(self.builder, self.builder.build_all(self.store))
+        self.pipelines.update(self.store, self.store.take_changed())
         while self._api is not None and (wanted := self._wanted()):
             for feed in wanted:
                 self._list(self._api, feed)
                 self.store.arrived(feed.kind, feed.namespace)
-            sections.update(self.builder, self.builder.update(self.store, self.store.take_changed()))
+            self.pipelines.update(self.store, self.store.take_changed())
+        sections = self.pipelines.sections
         sections.update_findings(self.findings)
         meta = encode_section(Meta(number=1, created_unix_seconds=time.time(), complete=self._feeds.complete))
         rows = [(key, data, digest) for key, (data, digest) in sections.encoded.items()]
@@ -125,18 +147,22 @@ class Reading:
 
     def _wanted(self) -> list[Feed]:
         """What translation waits for and nobody has listed yet."""
-        kinds = {key.kind for missing in self.builder.pending.values() for key in missing}
+        kinds = {key.kind for key in self.pipelines.missing}
         feeds = [feed for name in sorted(kinds) for feed in self._feeds_of(KINDS[name])]
         return [feed for feed in feeds if feed not in self._feeds]
 
     def _feeds_of(self, kind: Kind) -> list[Feed]:
+        """Where the kind is read: as widely as one of the providers that need it asks for."""
+        readers = [one for provider, one in self.options.items() if kind.provider in ("", provider)]
         if not kind.namespaced:
-            return [] if self.options.disable_cluster_scope_resources else [Feed(kind)]
-        return [Feed(kind, namespace) for namespace in sorted(self.options.namespaces) or [""]]
+            return [Feed(kind)] if any(not one.disable_cluster_scope_resources for one in readers) else []
+        if any(not one.namespaces for one in readers):
+            return [Feed(kind)]
+        return [Feed(kind, name) for name in sorted(set().union(*(one.namespaces for one in readers)))]
 
     def _list(self, api: Api, feed: Feed) -> None:
         self._feeds.expect(feed)
-        selector = self._label_selector if feed.kind.is_custom else feed.kind.selector
+        selector = self._selectors.get(feed.kind.provider, feed.kind.selector)
         machine = ListWatch(feed.kind, feed.namespace, random.Random(0), selector)  # noqa: S311 - draws nothing
         try:
             while isinstance(step := machine.next(), FetchPage):

@@ -1,8 +1,8 @@
 """Configuration -> encoded sections of a generation, shard by shard; unchanged shards keep their bytes.
 
-Map keys are qualified (`…@kubernetescrd`, `…@kubernetes`), references stay as written. The servers of an HTTP load balancer travel
-in `endpoints` under the service's name, so a scaling deployment leaves `routing` untouched. What handshakes
-need is in `tls`, and private keys are nowhere else.
+Map keys are qualified (`…@kubernetescrd`, `…@kubernetes`), references stay as written. The servers of an HTTP load
+balancer travel in `endpoints` under the service's name, so a scaling deployment leaves `routing` untouched. What
+handshakes need is in `tls`, and private keys are nowhere else.
 """
 
 from __future__ import annotations
@@ -118,8 +118,9 @@ class Sections:
             for qualified, value in self._objects(section, key.shard):
                 if section == SERVICES and value.load_balancer is not None:
                     endpoints[qualified] = value.load_balancer.servers
-                    value = without_servers(value)
-                objects.setdefault(qualified, value)
+                    objects[qualified] = without_servers(value)
+                else:
+                    objects.setdefault(qualified, value)
         return members, endpoints
 
     def _objects(self, section: str, shard: int) -> Iterator[tuple[str, Any]]:

@@ -3,30 +3,44 @@
 Each source (`cluster`, `manifests`) has its own layer; where two hold the same key the first in SOURCES wins.
 Objects hold only fields that translation reads, so an equal object is no change. What changed is reported
 under the key that a reader of it records: an EndpointSlice under its Service, any Node under one key for all.
-That an object of a kind that routes has come or gone is also reported under the key of all of its kind.
+That an object of a kind that routes has come or gone is also reported under keys of its own (`all_of`,
+`presence_of`), for those who need to know no more.
 Not thread-safe: owned by the provider's main loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from config.findings import Finding
 from provider.resources.core import EndpointSlice, Metadata, Node, Service, Unread
 from provider.resources.decode import Malformed, decode, key_of
-from provider.resources.kinds import ENDPOINT_SLICE, KINDS, NODE, SERVICE, Kind, ObjectKey
+from provider.resources.gateway import ReferenceGrant
+from provider.resources.kinds import ENDPOINT_SLICE, KINDS, NODE, REFERENCE_GRANT, SERVICE, Kind, ObjectKey
 
 CLUSTER: Final = "cluster"
 MANIFESTS: Final = "manifests"
 SOURCES: Final = (CLUSTER, MANIFESTS)
 
 
-def all_of(kind: str) -> ObjectKey:
-    """The key under which it is reported and read that any object of a kind has come or gone."""
-    return ObjectKey(kind, "", "")
+def all_of(kind: str, namespace: str = "") -> ObjectKey:
+    """The key under which it is reported and read that any object of a kind (in a namespace) has come or gone.
+
+    For ReferenceGrants of a namespace also that one has changed.
+    """
+    return ObjectKey(kind, namespace, "")
 
 
+def presence_of(kind: str, namespace: str, name: str) -> ObjectKey:
+    """The key under which it is reported and read that one object has come or gone, not that it has changed."""
+    return ObjectKey(_PRESENCE[kind], namespace, name)
+
+
+_PRESENCE: Final = {name: f"presence of {name}" for name in KINDS}
+
+
+_NONE: Final[frozenset[str]] = frozenset()
 ALL_NODES: Final = all_of(NODE.name)
 """Under this one any change of any Node is reported."""
 
@@ -37,6 +51,7 @@ class Store:
     def __init__(self) -> None:
         self._layers: dict[str, dict[ObjectKey, Any]] = {source: {} for source in SOURCES}
         self._objects: dict[str, dict[tuple[str, str], Any]] = {}
+        self._names: dict[tuple[str, str], set[str]] = {}
         self._slices: dict[tuple[str, str], dict[str, EndpointSlice]] = {}
         self._changed: set[ObjectKey] = set()
         self._malformed: dict[tuple[str, ObjectKey], Finding] = {}
@@ -129,6 +144,15 @@ class Store:
         for namespace, name in self._objects.get(kind, {}):
             yield ObjectKey(kind, namespace, name)
 
+    def names_in(self, kind: str, namespace: str) -> Collection[str]:
+        """Names of a kind that routes, or of ReferenceGrants."""
+        return self._names.get((kind, namespace), _NONE)
+
+    def grants(self, namespace: str) -> list[ReferenceGrant]:
+        """All ReferenceGrants of a namespace, by name."""
+        names = sorted(self.names_in(REFERENCE_GRANT.name, namespace))
+        return [self._objects[REFERENCE_GRANT.name][namespace, name] for name in names]
+
     def service(self, namespace: str, name: str) -> Service | None:
         found: Service | None = self.get(SERVICE.name, namespace, name)
         return found
@@ -165,9 +189,20 @@ class Store:
         if key.kind == ENDPOINT_SLICE.name:
             return self._settle_slice(key, old, new)
         self._changed.add(ALL_NODES if key.kind == NODE.name else key)
-        if (old is None or new is None) and KINDS[key.kind].routes:
-            self._changed.add(all_of(key.kind))
+        came_or_went = KINDS[key.kind].routes and (old is None or new is None)
+        if came_or_went or key.kind == REFERENCE_GRANT.name:
+            self._note_presence(key, is_there=new is not None)
         return True
+
+    def _note_presence(self, key: ObjectKey, *, is_there: bool) -> None:
+        place = (key.kind, key.namespace)
+        if is_there:
+            self._names.setdefault(place, set()).add(key.name)
+        else:
+            self._names[place].discard(key.name)
+            if not self._names[place]:
+                del self._names[place]
+        self._changed.update((all_of(key.kind), all_of(*place), presence_of(*key)))
 
     def _settle_slice(self, key: ObjectKey, old: EndpointSlice | None, new: EndpointSlice | None) -> bool:
         matters = False

@@ -1,28 +1,41 @@
-"""`/api`: the running configuration as Traefik's JSON, answered by any worker from its own runtime."""
+"""`/api`: the running configuration as Traefik's JSON, answered by any worker from its own runtime.
+
+`/api/findings` is ours: what the provider found wrong with objects, `config.findings.Finding` as JSON. The query
+may name `kind`, `namespace` and `severity`, each any number of times.
+"""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
-from config.http import LoadBalancer
-from config.names import resolve_reference
+from config.findings import Finding
 from config.static import API, StaticConfiguration
+from workers.api_lists import Item, ListError, ListQuery, page_of, select
+from workers.api_shapes import (
+    describe_entry_point,
+    describe_internal,
+    describe_router,
+    describe_service,
+    named,
+    used_by_service,
+)
 from workers.exchange import Exchange
 from workers.reload import Pacer
 from workers.runtime import RouterState, Runtime
-from workers.services import ServiceState
 
 _JSON: Final = ((b"Content-Type", b"application/json"),)
 _JSON_UTF8: Final = ((b"Content-Type", b"application/json; charset=UTF-8"),)
 _PLAIN: Final = ((b"Content-Type", b"text/plain; charset=utf-8"), (b"X-Content-Type-Options", b"nosniff"))
-_OBSERVABILITY: Final = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
+_FILTERS: Final = ("kind", "namespace", "severity")
 
 
 class APIHandler:
@@ -33,26 +46,90 @@ class APIHandler:
         static: StaticConfiguration,
         runtime: Callable[[], Runtime],
         internal_services: Callable[[], Iterable[str]],
+        findings: Callable[[], Iterable[Finding]] = list,
     ) -> None:
+        self._static = static
         self._api = static.api or API()
         self._runtime = runtime
         self._internal_services = internal_services
+        self._all_findings = findings
         self._started = datetime.now(UTC)
         prefix = self._api.base_path.rstrip("/")
         self._pages: dict[bytes, Callable[[Exchange], None]] = {
             f"{prefix}/api/version".encode(): self._version,
             f"{prefix}/api/rawdata".encode(): self._rawdata,
             f"{prefix}/api/overview".encode(): self._overview,
+            f"{prefix}/api/findings".encode(): self._findings,
+        }
+        self._collections: dict[bytes, tuple[str, Callable[[], list[Item]]]] = {
+            f"{prefix}/api/{path}".encode(): (noun, items)
+            for path, noun, items in (
+                ("entrypoints", "entry point", self._entry_points),
+                ("http/routers", "router", self._routers),
+                ("http/services", "service", self._services),
+                ("http/middlewares", "middleware", list),
+                ("tcp/routers", "router", list),
+                ("tcp/services", "service", list),
+                ("tcp/middlewares", "middleware", list),
+                ("udp/routers", "router", list),
+                ("udp/services", "service", list),
+            )
         }
 
     def __call__(self, exchange: Exchange) -> None:
-        page = self._pages.get(exchange.request.path)
-        if page is None:
+        answer = self._page(exchange.request.path)
+        if answer is None:
             exchange.respond(404, _PLAIN, b"404 page not found\n")
         elif exchange.request.method != b"GET":
             exchange.respond(405, (), b"")
         else:
-            page(exchange)
+            answer(exchange)
+
+    def _page(self, path: bytes) -> Callable[[Exchange], None] | None:
+        page = self._pages.get(path)
+        if page is not None:
+            return page
+        if path in self._collections:
+            return partial(self._list, self._collections[path][1])
+        parent, _, name = path.rpartition(b"/")
+        if parent in self._collections and name:
+            noun, items = self._collections[parent]
+            return partial(self._one, noun, items, unquote(name.decode(errors="replace")))
+        return None
+
+    def _list(self, items: Callable[[], list[Item]], exchange: Exchange) -> None:
+        try:
+            query = ListQuery.of(exchange.request.query_values())
+            page, following = page_of(select(items(), query), query)
+        except ListError as error:
+            _refuse(exchange, 400, str(error))
+        else:
+            exchange.respond(200, (*_JSON, (b"X-Next-Page", b"%d" % following)), go_json(page))
+
+    def _one(self, noun: str, items: Callable[[], list[Item]], name: str, exchange: Exchange) -> None:
+        for item in items():
+            if item["name"] == name:
+                exchange.respond(200, _JSON, go_json(item))
+                return
+        _refuse(exchange, 404, f"{noun} not found: {name}")
+
+    def _entry_points(self) -> list[Item]:
+        return [describe_entry_point(name, one) for name, one in self._static.entry_points.items()]
+
+    def _routers(self) -> list[Item]:
+        pause, routers = Pacer(), []
+        for name, router in self._runtime().routers.items():
+            routers.append(named(name, describe_router(router)))
+            pause()
+        return routers
+
+    def _services(self) -> list[Item]:
+        runtime, pause = self._runtime(), Pacer()
+        used_by, services = used_by_service(runtime), []
+        for name, service in runtime.services.items():
+            services.append(named(name, describe_service(service, used_by)))
+            pause()
+        return services + [named(name, describe_internal(name, used_by)) for name in self._internal_services()]
 
     def _version(self, exchange: Exchange) -> None:
         members: dict[str, Any] = {
@@ -69,7 +146,7 @@ class APIHandler:
     def _rawdata(self, exchange: Exchange) -> None:
         pause = Pacer()
         runtime = self._runtime()
-        used_by = _used_by(runtime)
+        used_by = used_by_service(runtime)
         routers, services = {}, {}
         for name, router in sorted(runtime.routers.items()):
             routers[name] = describe_router(router)
@@ -78,9 +155,20 @@ class APIHandler:
             services[name] = describe_service(service, used_by)
             pause()
         for name in self._internal_services():
-            services[name] = {"status": "enabled"} | _listed("usedBy", used_by.get(name, ()))
+            services[name] = describe_internal(name, used_by)
         members = {"routers": routers, "services": dict(sorted(services.items()))}
         exchange.respond(200, _JSON, go_json({key: value for key, value in members.items() if value}))
+
+    def _findings(self, exchange: Exchange) -> None:
+        query = exchange.request.query_values()
+        wanted = {name: query[name.encode()] for name in _FILTERS if name.encode() in query}
+        found = [
+            finding
+            for finding in self._all_findings()
+            if all(getattr(finding, name).encode() in values for name, values in wanted.items())
+        ]
+        found.sort(key=lambda one: (one.severity != "error", one.kind, one.namespace, one.name))
+        exchange.respond(200, _JSON, msgspec.json.encode(found) + b"\n")
 
     def _overview(self, exchange: Exchange) -> None:
         runtime = self._runtime()
@@ -107,58 +195,9 @@ class APIHandler:
         )
 
 
-def describe_router(state: RouterState) -> dict[str, Any]:
-    """One router as `/api/rawdata` shows it."""
-    config = state.config
-    members: dict[str, Any] = msgspec.to_builtins(config)
-    if state.qualified_middlewares and config.middlewares:
-        members["middlewares"] = [resolve_reference(one, state.name) for one in config.middlewares]
-    if state.using and not config.entry_points:
-        members["entryPoints"] = state.using
-    if state.priority:
-        members["priority"] = state.priority
-    if not config.parent_refs:
-        members["observability"] = _OBSERVABILITY | members.get("observability", {})
-    if config.tls is not None:
-        members["tls"] = members.get("tls", {})
-    return members | _listed("error", state.errors) | {"status": state.status} | _listed("using", state.using)
-
-
-def describe_service(state: ServiceState, used_by: Mapping[str, list[str]]) -> dict[str, Any]:
-    """One service as `/api/rawdata` shows it; the servers come back from their own section."""
-    members: dict[str, Any] = msgspec.to_builtins(state.config)
-    balancer = state.config.load_balancer
-    if balancer is not None:
-        members["loadBalancer"] = _describe_balancer(balancer, state)
-    members |= _listed("error", state.errors) | {"status": "disabled" if state.errors else "enabled"}
-    members |= _listed("usedBy", used_by.get(state.name, ()))
-    if state.built and state.servers and not state.errors:
-        members["serverStatus"] = {server.url: "UP" for server in state.servers}
-    return members
-
-
-def _describe_balancer(balancer: LoadBalancer, state: ServiceState) -> dict[str, Any]:
-    members: dict[str, Any] = msgspec.to_builtins(balancer)
-    if state.servers:
-        members["servers"] = msgspec.to_builtins(state.servers)
-    if state.built and balancer.servers_transport:
-        members["serversTransport"] = resolve_reference(balancer.servers_transport, state.name)
-    return members
-
-
-def _used_by(runtime: Runtime) -> dict[str, list[str]]:
-    used_by: dict[str, list[str]] = {}
-    for name in sorted(runtime.routers):
-        service = runtime.routers[name].service
-        if service:
-            used_by.setdefault(service, []).append(name)
-    return used_by
-
-
-def _listed(key: str, values: Iterable[str]) -> dict[str, list[str]]:
-    """`{key: values}`, or nothing where there are none: empty members are left out."""
-    listed = list(values)
-    return {key: listed} if listed else {}
+def _refuse(exchange: Exchange, status: int, message: str) -> None:
+    """An error of the API: JSON in a text/plain answer, as the original sends it."""
+    exchange.respond(status, _PLAIN, go_json({"message": message}))
 
 
 def _count_routers(routers: Iterable[RouterState]) -> dict[str, int]:

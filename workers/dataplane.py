@@ -53,8 +53,10 @@ class DataPlane:
             for name, listener in listeners.items()
         }
         self._internal = InternalServices(static, page, self._answer_api)
-        self._api = APIHandler(static, lambda: self._reloader.runtime, self._internal.names)
         self._reloader = Reloader(self._first_runtime(), self._swap)
+        self._api = APIHandler(
+            static, lambda: self._reloader.runtime, self._internal.names, self._reloader.findings
+        )
         self._swap(self._reloader.runtime)
 
     def _first_runtime(self) -> Runtime:
@@ -69,6 +71,7 @@ class DataPlane:
             models=models_of(static),
             default_certificate=self._tls.default if self._tls is not None else None,
             strict_tls_options=static.core.strict_tls_options,
+            precedence=[name.lower() for name in static.providers.precedence],
         )
         changes = Changes(routers=dict(internal_routers(static)))
         return Runtime(environment).updated(0, changes, lambda: None)

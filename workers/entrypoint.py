@@ -134,6 +134,8 @@ class EntryPointServer:
 
     def _pause(self, error: OSError) -> None:
         self._log.error("entry point %s: cannot accept: %s", self.name, error.strerror)
+        if self._watcher is None:  # stopping: who waits in the queue is refused
+            return
         self._watcher.stop()
         self._resume = self._hub.loop.timer(PAUSE_SECONDS)
         self._resume.start(self._watcher.start, self._accept_some)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from config.networks import Network, address_of, parse_network
 from config.static import EntryPoint
@@ -17,6 +17,8 @@ from workers.headers import MANAGED, encode
 
 if TYPE_CHECKING:
     from tls.server import ServerConnection as TLSConnection
+_LONGEST_REMEMBERED_BYTES: Final = 262
+"""Hosts up to this length are remembered: an idle connection must not hold a header of a megabyte."""
 
 
 class ForwardedPolicy:
@@ -87,8 +89,10 @@ class Client:
             headers = [*_additions(self, host, {}, b"https" if self.is_tls else b"http")]
             if self.policy.append_peer:
                 headers.append((b"X-Forwarded-For", self.ip.encode()))
-            self._block = encode(headers) + b"\r\n"
-            self._block_host = host
+            block = encode(headers) + b"\r\n"
+            if len(host) > _LONGEST_REMEMBERED_BYTES:
+                return block
+            self._block, self._block_host = block, host
         return self._block
 
     def __repr__(self) -> str:

@@ -79,6 +79,7 @@ HOP_BY_HOP: Final = frozenset(
 )
 
 _REMEMBERED_NAMES: Final = 4096
+_LONGEST_REMEMBERED_BYTES: Final = 64
 kinds_by_name: Final[dict[bytes, int]] = {}
 """Kind by name as spelled on the wire: one look-up a header. Filled by `classify`, bounded."""
 
@@ -91,9 +92,10 @@ def classify(name: bytes) -> int:
         kind = UNDERSCORE | (MANAGED if lower.replace(b"_", b"-") in MANAGED_NAMES else 0)
     elif lower in MANAGED_NAMES:
         kind = MANAGED
-    if len(kinds_by_name) >= _REMEMBERED_NAMES:
-        kinds_by_name.clear()
-    kinds_by_name[name] = kind
+    if len(name) <= _LONGEST_REMEMBERED_BYTES:
+        if len(kinds_by_name) >= _REMEMBERED_NAMES:
+            kinds_by_name.clear()
+        kinds_by_name[name] = kind
     return kind
 
 
@@ -240,6 +242,6 @@ def connection_tokens(value: bytes) -> list[bytes]:
         tokens = [token.strip(b" \t").lower() for token in value.split(b",") if token.strip(b" \t")]
         if len(_token_lists) >= _REMEMBERED_TOKENS:
             _token_lists.clear()
-        if len(value) < 64:
+        if len(value) <= _LONGEST_REMEMBERED_BYTES:
             _token_lists[value] = tokens
     return tokens

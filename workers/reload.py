@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import gevent
 
+from config.findings import Finding
 from config.generation import EndpointsShard, Generation, Meta, RoutingShard, SectionKey, TLSShard
 from workers.runtime import Changes, Runtime
 
@@ -46,6 +47,8 @@ class Reloader:
         self._publish = publish
         self._digests: dict[SectionKey, bytes] = {}
         self._shards: dict[SectionKey, Any] = {}
+        self._generation: Generation | None = None
+        self._findings: dict[SectionKey, tuple[bytes, list[Finding]]] = {}
 
     def apply(self, descriptor: int) -> int:
         """Make the generation in `descriptor` the running one; return its number.
@@ -53,12 +56,16 @@ class Reloader:
         Raises GenerationRefused, and changes nothing, if any changed section does not hold.
         """
         pause = Pacer()
-        with Generation(descriptor) as generation:
-            number = generation.number
+        generation = Generation(descriptor)
+        try:
             fresh = self._decode_changed(generation, pause)
             gone = [key for key in self._shards if key not in generation.sections]
             digests = {key: row.digest for key, row in generation.sections.items()}
-        runtime = self.runtime.updated(number, self._changes(fresh, gone), pause)
+            runtime = self.runtime.updated(generation.number, self._changes(fresh, gone), pause)
+        except BaseException:
+            generation.close()
+            raise
+        self._keep(generation)
         for key in gone:
             del self._shards[key]
         self._shards.update(fresh)
@@ -66,7 +73,29 @@ class Reloader:
         self.meta = self._shards[SectionKey("meta", 0)]
         self.runtime = runtime
         self._publish(runtime)
-        return number
+        return runtime.number
+
+    def findings(self) -> list[Finding]:
+        """What the provider has to say about objects, in no particular order.
+
+        Nobody needs these to serve, so they are decoded when somebody asks: only shards that changed since.
+        """
+        generation = self._generation
+        if generation is None:
+            return []
+        before, now = self._findings, {}
+        for key, row in generation.sections.items():
+            if key.section == "findings":
+                known = before.get(key)
+                now[key] = known if known and known[0] == row.digest else (row.digest, generation.read(key))
+        self._findings = now
+        return [finding for _, found in now.values() for finding in found]
+
+    def _keep(self, generation: Generation) -> None:
+        """Hold the newest generation open: its findings have not been read."""
+        before, self._generation = self._generation, generation
+        if before is not None:
+            before.close()
 
     def _decode_changed(self, generation: Generation, pause: Pacer) -> dict[SectionKey, Any]:
         fresh = {}

@@ -8,7 +8,7 @@ router answers only if the connection was made with the router's option, else 42
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,6 +26,7 @@ from workers.models import Model, per_entry_point
 Books = Mapping[str, OptionBook]
 """By entry point. A router is known in them by the name it was configured under."""
 
+_CLAIMS_AT_ONCE: Final = 256
 CONFLICT: Final = (
     "router's TLSOptions configuration is conflicting with other routers on the same entrypoint and host"
 )
@@ -96,6 +97,36 @@ def claims_of(
             if entry_point in entry_points:
                 found[entry_point] = OptionClaim(name, hosts, option)
     return found
+
+
+def updated_books(
+    books: Books,
+    routers: Mapping[str, Router | None],
+    claims: Callable[[str, Router], Mapping[str, OptionClaim]],
+    pause: Callable[[], None],
+) -> tuple[Books, set[str]]:
+    """The books with what the changed routers (None: gone) ask for, and all whose standing turned by it."""
+    turned: set[str] = set()
+    new = dict(books)
+    pending: dict[str, dict[str, OptionClaim | None]] = {name: {} for name in books}
+
+    def enter(entry_point: str) -> None:
+        if pending[entry_point]:
+            new[entry_point], others = new[entry_point].replaced(pending[entry_point])
+            pending[entry_point] = {}
+            turned.update(others)
+
+    for name, config in routers.items():
+        asked = claims(name, config) if config is not None else {}
+        for entry_point, book in books.items():
+            if entry_point in asked or name in book:
+                pending[entry_point][name] = asked.get(entry_point)
+                if len(pending[entry_point]) >= _CLAIMS_AT_ONCE:
+                    enter(entry_point)
+        pause()
+    for entry_point in pending:
+        enter(entry_point)
+    return new, turned
 
 
 def claimed_hosts(tree: Tree) -> tuple[str, ...]:

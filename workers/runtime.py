@@ -19,15 +19,24 @@ from tls.selection import DEFAULT_OPTION, OptionClaim, TLSTable
 from tls.store import Bundle
 from workers.exchange import Handler
 from workers.models import Model
-from workers.proxy import ServiceHandler
-from workers.router_tls import CONFLICT, Copy, claims_of, copies, fall_message, option_of, same_option
+from workers.proxy import Balancer, ServiceHandler
+from workers.router_tls import (
+    CONFLICT,
+    Books,
+    Copy,
+    claims_of,
+    copies,
+    fall_message,
+    option_of,
+    same_option,
+    updated_books,
+)
 from workers.routing.table import Route, RoutingTable, compile_route
 from workers.services import BuildError, ServiceBuilder, ServiceState, server_balancer
 from workers.tls_state import TLSChanges, TLSState
 from workers.upstream.transport import Transport
 
 LARGEST_USER_PRIORITY: Final = (1 << 63) - 1 - 1000
-_CLAIMS_AT_ONCE: Final = 256
 
 
 class Changes(msgspec.Struct):
@@ -110,9 +119,19 @@ class Environment(msgspec.Struct, frozen=True):
     internal: Callable[[str], Handler | str]
     transports: Mapping[str, Transport]
     models: Mapping[str, Model]
+    precedence: Sequence[str] = ()
+    """Providers whose routers win among equal priorities, first to last."""
     default_certificate: Bundle | None = None
     strict_tls_options: bool = False
 
+    def precedence_of(self, router: str) -> int:
+        """Place of the router's provider; one that is not listed comes last."""
+        provider = provider_of(router)
+        return self.precedence.index(provider) if provider in self.precedence else len(self.precedence)
+
+
+Swap = tuple[ServiceHandler, Balancer]
+"""A living load balancer and its new servers."""
 
 Pause = Callable[[], None]
 """Called between units of work, so that requests never wait long for a change."""
@@ -147,21 +166,24 @@ class Runtime:
         self.services: dict[str, ServiceState] = {}
         self.endpoints: dict[str, list[Server]] = {}
         self.tls = TLSState(environment.default_certificate)
-        self.books: dict[str, OptionBook] = {name: OptionBook() for name in environment.entry_points}
+        self.books: Books = {name: OptionBook() for name in environment.entry_points}
         self.tables: dict[str, RoutingTable] = {name: RoutingTable.build(()) for name in environment.entry_points}
         self.secure_tables = self.tables.copy()
         self.tls_tables = self._hello_tables()
 
     def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
-        """The next runtime; of this one only the servers behind surviving load balancers are touched."""
+        """The next runtime, to be put in force at once.
+
+        Of this one only the servers behind surviving load balancers are touched, and nothing if it fails.
+        """
         new = Runtime(self.environment)
         new.number = number
         new.configured = self.configured.copy()
         new.routers = self.routers.copy()
         new.services = self.services.copy()
         new.endpoints = self.endpoints.copy()
-        new.books = self.books.copy()
-        rebuilt = new._update_services(changes)
+        swaps: list[Swap] = []
+        rebuilt = new._update_services(changes, swaps)
         new.tls, stale_options = self.tls.updated(changes.tls, pause)
         names = set(changes.routers)
         if rebuilt:
@@ -170,7 +192,8 @@ class Runtime:
             names.update(
                 one.source for one in self.routers.values() if one.config.tls and one.asked_option in stale_options
             )
-        names |= new._update_books(changes.routers, pause)
+        new.books, turned = updated_books(self.books, changes.routers, new._claims, pause)
+        names |= turned
         touched = new._update_routers(names, changes, pause, self)
         new.tables = _updated_tables(self.tables, self, new, touched, _mounted)
         new.secure_tables = _updated_tables(self.secure_tables, self, new, touched, _mounted_secure)
@@ -178,43 +201,26 @@ class Runtime:
             new.tls_tables = new._hello_tables()
         else:
             new.tls_tables = self.tls_tables
+        for handler, balancer in swaps:  # last: no request may meet new servers behind an old route
+            handler.balancer = balancer
         return new
 
     def _hello_tables(self) -> dict[str, TLSTable]:
         tls = self.tls
         return {name: TLSTable(tls.store, tls.settings, book.hosts) for name, book in self.books.items()}
 
-    def _update_books(self, routers: Mapping[str, Router | None], pause: Pause) -> set[str]:
-        """Enter what the changed routers ask of TLS; return all whose standing turned by it."""
-        turned: set[str] = set()
-        pending: dict[str, dict[str, OptionClaim | None]] = {name: {} for name in self.books}
-        for name, config in routers.items():
-            claims = self._claims(name, config) if config is not None else {}
-            for entry_point, book in self.books.items():
-                if entry_point in claims or name in book:
-                    pending[entry_point][name] = claims.get(entry_point)
-                    if len(pending[entry_point]) >= _CLAIMS_AT_ONCE:
-                        turned |= self._enter(entry_point, pending)
-            pause()
-        for entry_point in pending:
-            turned |= self._enter(entry_point, pending)
-        return turned
-
-    def _enter(self, entry_point: str, pending: dict[str, dict[str, OptionClaim | None]]) -> set[str]:
-        if not pending[entry_point]:
-            return set()
-        self.books[entry_point], turned = self.books[entry_point].replaced(pending[entry_point])
-        pending[entry_point] = {}
-        return turned
-
     def _claims(self, name: str, config: Router) -> dict[str, OptionClaim]:
+        """What the router asks of TLS, by entry point."""
         where = self.environment
         return claims_of(
             name, config, where.default_entry_points, where.models, where.entry_points, where.default_rule_syntax
         )
 
-    def _update_services(self, changes: Changes) -> set[str]:
-        """Apply service and endpoint changes; return the names of services whose handler is another now."""
+    def _update_services(self, changes: Changes, swaps: list[Swap]) -> set[str]:
+        """Apply service and endpoint changes; return the names of services whose handler is another now.
+
+        Load balancers that go on living with other servers are added to `swaps`.
+        """
         for name, servers in changes.endpoints.items():
             if servers is None:
                 self.endpoints.pop(name, None)
@@ -227,12 +233,12 @@ class Runtime:
                 self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
             stale.add(name)
         for name, servers in changes.endpoints.items():
-            if name not in stale and name in self.services and not self._swap_servers(name, servers or []):
+            if name not in stale and name in self.services and not self._swap_servers(name, servers or [], swaps):
                 stale.add(name)
         return self._with_parents(stale)
 
-    def _swap_servers(self, name: str, servers: list[Server]) -> bool:
-        """Give a living load balancer its new servers in place; False if it has to be built again."""
+    def _swap_servers(self, name: str, servers: list[Server], swaps: list[Swap]) -> bool:
+        """Plan to give a living load balancer its new servers; False if it has to be built again."""
         old = self.services[name]
         state = ServiceState(name, old.config, servers)
         self.services[name] = state
@@ -240,10 +246,9 @@ class Runtime:
         if not isinstance(handler, ServiceHandler):
             return not old.built
         try:
-            balancer = server_balancer(servers)
+            swaps.append((handler, server_balancer(servers)))
         except BuildError:
             return False
-        handler.balancer = balancer
         state.handler, state.built = handler, True
         return True
 
@@ -357,7 +362,8 @@ def _compile(
         handler = model(handler)
     syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
     try:
-        return compile_route(name, config.rule, syntax, state.priority, handler)
+        precedence = environment.precedence_of(name)
+        return compile_route(name, config.rule, syntax, state.priority, handler, precedence)
     except RuleError as error:
         if config.tls is not None:
             state.fail(f"error while parsing rule {config.rule}: {error}")

@@ -178,6 +178,16 @@ class Stream:
         except OSError:
             return True
 
+    def is_quiet(self) -> bool:
+        """Has the peer sent nothing that is still unread, not even an end? Never waits."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def give_way(self) -> None:
         """Let other greenlets and I/O have a turn."""
         self._loop.run_callback(getcurrent().switch)

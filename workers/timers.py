@@ -108,9 +108,13 @@ class TimerWheel:
                 self.schedule(entry, due)
 
     def _skip_to_now(self) -> None:
-        """The wheel stood still: nothing can be in it but entries that nobody uses."""
+        """The wheel stood still: entries left in it would be passed over for a whole turn."""
         self.tick = self._now()
         self._run_hooks()
+        if any(self._buckets):
+            left = set().union(*self._buckets)
+            self._buckets = [set() for _ in range(_BUCKETS)]
+            self._look_at(left)
 
     def _run_hooks(self) -> None:
         for hook in self._hooks:

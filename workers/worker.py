@@ -34,6 +34,7 @@ BEAT_SECONDS: Final = 1.0
 BOOTED: Final = b"b"
 APPLIED: Final = b"a"
 _MESSAGE_BYTES: Final = 4096
+_RESERVED_DESCRIPTORS: Final = 3
 _IGNORED: Final = ("HUP", "USR2", "WINCH", "TTIN", "TTOU")
 """Meant for the master alone; a terminal or a careless kill sends them to the whole group."""
 
@@ -200,7 +201,10 @@ class GeventWorker(Worker):
         """Apply generations as they come; of several waiting ones only the newest."""
         watcher = gevent.get_hub().loop.io(self.master_channel.fileno(), 1)
         while True:
+            reserve = _reserved_descriptors()
             gevent.get_hub().wait(watcher)
+            for descriptor in reserve:
+                os.close(descriptor)
             newest, is_open = self._newest_waiting()
             if newest >= 0:
                 self._apply(newest)
@@ -221,6 +225,8 @@ class GeventWorker(Worker):
                 return newest, False
             if not data:
                 return newest, False
+            if not descriptors:
+                log.error("a generation is lost: no descriptor is free", extra={"pid": os.getpid()})
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
                 if newest >= 0:
@@ -244,6 +250,19 @@ class GeventWorker(Worker):
     def _tell(self, message: bytes) -> None:
         with contextlib.suppress(OSError):
             self.master_channel.send(message)
+
+
+def _reserved_descriptors() -> list[int]:
+    """Places kept free for a generation, its successor and its mapping.
+
+    The kernel drops a descriptor that finds no place, so a flood of connections would cut the worker off from
+    its configuration.
+    """
+    reserve: list[int] = []
+    with contextlib.suppress(OSError):
+        while len(reserve) < _RESERVED_DESCRIPTORS:
+            reserve.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    return reserve
 
 
 __all__ = ["APPLIED", "BOOTED", "GeventWorker", "Plane", "PlaneFactory", "data_plane"]

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from config.static import KubernetesCRD, StaticConfiguration
+from config.static import StaticConfiguration
 from config.static_flags import takes_next_word, wants_help
 from config.static_load import from_mapping, load
+from config.static_providers import KubernetesCRD, KubernetesOptions
 from master.commands.base import WIDTH, StaticCommand, fail
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ ASSUMED: Final = {"web": {"address": ":80"}, "websecure": {"address": ":443"}, "
 _DEFAULTS: Final = "built-in defaults"
 _NOTE: Final = (
     "Paths are manifests: files, folders, or - for standard input. Without paths and without --kubeconfig or "
-    "--endpoint, what the static configuration says is looked at (providers.manifests, "
-    "providers.kubernetesCRD), then KUBECONFIG or the cluster around us. Every option of `pointsman run` is "
-    "taken as well, with two dashes: entry points and the options of providers.kubernetesCRD count. Where no "
-    "static configuration is given at all, entry points web (:80), websecure (:443) and traefik (:8080) are "
-    "assumed."
+    "--endpoint, what the static configuration says is looked at (providers.manifests, providers.kubernetesCRD, "
+    "providers.kubernetesIngress), then KUBECONFIG or the cluster around us. Every option of `pointsman run` is "
+    "taken as well, with two dashes: entry points and the options of the Kubernetes providers count; Ingresses "
+    "are looked at with --providers.kubernetesIngress only. Where no static configuration is given at all, entry "
+    "points web (:80), websecure (:443) and traefik (:8080) are assumed."
 )
 
 
@@ -125,7 +126,7 @@ def inspected(
         inspection = Inspection(static, "assumed" if assumed else loaded.source, assumed)
         inspection.read(files, settings, environ, assume_endpoints=assume_endpoints)
     except SelectorError as error:
-        fail(f"providers.kubernetesCRD.labelSelector: {error}")
+        fail(f"labelSelector: {error}")
     except ConnectionSettings as error:
         fail(str(error))
     except ApiError as error:
@@ -136,11 +137,11 @@ def inspected(
 
 def _cluster(
     static: StaticConfiguration, files: Sequence[Path], kubeconfig: Path | None, endpoint: str, token: str
-) -> tuple[KubernetesCRD | None, Mapping[str, str]]:
+) -> tuple[KubernetesOptions | None, Mapping[str, str]]:
     """How to reach the cluster, if one is to be looked at, and the environment that says so."""
     import msgspec
 
-    configured = static.providers.kubernetes_crd
+    configured = static.providers.kubernetes_crd or static.providers.kubernetes_ingress
     settings = configured or KubernetesCRD()
     bare = {name: value for name, value in os.environ.items() if not _names_a_cluster(name)}
     if kubeconfig is not None:

@@ -1,4 +1,4 @@
-"""The only door to the API server: one GET of a collection, or one watch stream, as raw bytes.
+"""The only door to the API server: collections and watch streams as raw bytes, and writes to single objects.
 
 Transport, TLS, credentials and their refresh are the official client's; its model classes are not used, since
 decoding full models costs far too much at ten thousand objects. A status becomes a typed error here and
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,7 @@ from provider.kube.errors import (
     TooManyRequests,
     Unauthorized,
     Unreachable,
+    error_of_one,
 )
 from provider.resources.core import Resource
 from provider.resources.kinds import Kind
@@ -33,8 +35,10 @@ from provider.resources.kinds import Kind
 CONNECT_SECONDS: Final = 10.0
 LIST_READ_SECONDS: Final = 60.0
 WATCH_GRACE_SECONDS: Final = 30.0
+OBJECT_READ_SECONDS: Final = 10.0
 _LARGEST_ERROR_BYTES: Final = 64 << 10
 _CHUNK_BYTES: Final = 64 << 10
+_MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 class Status(Resource, frozen=True, kw_only=True):
@@ -56,9 +60,34 @@ class Api:
 
     def fetch(self, kind: Kind, namespace: str, query: list[tuple[str, str]]) -> bytes:
         """Body of one page. Raises ApiError."""
-        with self._get(kind, namespace, query, LIST_READ_SECONDS) as response, _translated():
-            body: bytes = response.read()
-            return body
+        with self._get(kind, namespace, query, LIST_READ_SECONDS) as response:
+            return _body(response)
+
+    def read(self, kind: Kind, namespace: str, name: str) -> bytes:
+        """One object. Raises ApiError, of which ObjectMissing says that there is none."""
+        return self._write("GET", kind, namespace, name)
+
+    def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> bytes:
+        """The object as stored. Raises ApiError, of which Conflict says that there is one already."""
+        return self._write("POST", kind, namespace, body=body)
+
+    def patch(
+        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
+    ) -> bytes:
+        """Merge `body` into an object or its subresource; the object as stored.
+
+        With `metadata.resourceVersion` in the body it must not have changed since: Conflict. Raises ApiError.
+        """
+        return self._write("PATCH", kind, namespace, name, body, subresource)
+
+    def replace(
+        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
+    ) -> bytes:
+        """Put `body` in the place of an object or its subresource; the object as stored.
+
+        With `metadata.resourceVersion` in the body it must not have changed since: Conflict. Raises ApiError.
+        """
+        return self._write("PUT", kind, namespace, name, body, subresource)
 
     @contextlib.contextmanager
     def watch(
@@ -73,21 +102,62 @@ class Api:
 
     @contextlib.contextmanager
     def _get(self, kind: Kind, namespace: str, query: list[tuple[str, str]], read_seconds: float) -> Iterator[Any]:
+        others = list(kind.other_versions)
+        version = kind.version
+        while True:
+            with self._request("GET", kind.path(namespace, version), read_seconds, query) as response:
+                if response.status == HTTPStatus.OK:
+                    yield response
+                    return
+                status, retry_after = self._refusal(response)
+                if response.status != HTTPStatus.NOT_FOUND or not others:
+                    raise error_of(response.status, status, kind, namespace, retry_after)
+            version = others.pop(0)
+
+    def _write(
+        self,
+        method: str,
+        kind: Kind,
+        namespace: str,
+        name: str = "",
+        body: Mapping[str, Any] | None = None,
+        subresource: str = "",
+    ) -> bytes:
+        """A request about one object; the body of the answer. Raises ApiError."""
+        path = "/".join(filter(None, (kind.path(namespace), name, subresource)))
+        with self._request(method, path, OBJECT_READ_SECONDS, body=body) as response:
+            if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+                status, retry_after = self._refusal(response)
+                place = (kind, namespace, name, subresource)
+                raise error_of_one(method, response.status, status.message, place, _seconds(retry_after))
+            return _body(response)
+
+    @contextlib.contextmanager
+    def _request(
+        self,
+        method: str,
+        path: str,
+        read_seconds: float,
+        query: list[tuple[str, str]] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Iterator[Any]:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = _MERGE_PATCH if method == "PATCH" else "application/json"
         with _translated():
-            method, url, headers, body, _ = self._client.param_serialize(
-                method="GET",
-                resource_path=kind.path(namespace),
-                query_params=query,
-                header_params={"Accept": "application/json"},
+            method, url, headers, content, _ = self._client.param_serialize(
+                method=method,
+                resource_path=path,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
                 auth_settings=["BearerToken"],
             )
             response = self._client.call_api(
-                method, url, headers, body, _request_timeout=(CONNECT_SECONDS, read_seconds)
+                method, url, headers, content, _request_timeout=(CONNECT_SECONDS, read_seconds)
             ).response
         finished = False
         try:
-            if response.status != 200:
-                raise self._error(response, kind, namespace)
             yield response
             finished = True
         finally:
@@ -97,14 +167,15 @@ class Api:
             else:
                 response.close()
 
-    def _error(self, response: Any, kind: Kind, namespace: str) -> ApiError:
+    def _refusal(self, response: Any) -> tuple[Status, str | None]:
+        """What the server says, and its Retry-After."""
         with _translated():
             status = _status(response.read(_LARGEST_ERROR_BYTES))
-        if response.status == 401:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             expire = getattr(getattr(self._configuration.refresh_api_key_hook, "__self__", None), "expire", None)
             if expire is not None:
                 expire()
-        return error_of(response.status, status, kind, namespace, response.headers.get("Retry-After"))
+        return status, response.headers.get("Retry-After")
 
 
 class WatchStream:
@@ -146,6 +217,12 @@ def error_of(code: int, status: Status, kind: Kind, namespace: str, retry_after:
             return TooManyRequests(message, retry_after_seconds=pause)
         case _:
             return ServerTrouble(message, retry_after_seconds=pause)
+
+
+def _body(response: Any) -> bytes:
+    with _translated():
+        body: bytes = response.read()
+        return body
 
 
 def _status(body: bytes) -> Status:

@@ -87,9 +87,7 @@ def _from_kubeconfig(path: str) -> Any:
 
 def _external(settings: EndpointSettings, section: str) -> Any:
     if not settings.endpoint:
-        raise ConnectionSettings(
-            f"endpoint missing: outside a cluster set {section}.endpoint or KUBECONFIG"
-        )
+        raise ConnectionSettings(f"endpoint missing: outside a cluster set {section}.endpoint or KUBECONFIG")
     configuration = Configuration(host=settings.endpoint.rstrip("/"))
     token = _token_text(settings.token, section)
     if token:
@@ -98,9 +96,7 @@ def _external(settings: EndpointSettings, section: str) -> Any:
         try:
             configuration.ca_cert_data = Path(settings.cert_auth_file_path).read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConnectionSettings(
-                f"{section}.certAuthFilePath cannot be read: {error}"
-            ) from error
+            raise ConnectionSettings(f"{section}.certAuthFilePath cannot be read: {error}") from error
     return configuration
 
 

@@ -1,9 +1,13 @@
 """What can go wrong with the API server, as typed errors whose message says what to change.
 
-Made at the one boundary to the API server (`api.py`); watches decide by type and by the fields, never by text.
+Raised at the one boundary to the API server (`api.py`); watches and writers decide by type and by the fields,
+never by text.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 from provider.resources.kinds import Kind
 
@@ -49,16 +53,24 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: RBAC does not let us read a kind."""
+    """403: RBAC does not let us read a kind, or write to it (`resource`: its plural, or `plural/status`)."""
 
     reason = "Forbidden"
 
-    def __init__(self, message: str, kind: Kind, namespace: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: Kind,
+        namespace: str,
+        resource: str = "",
+        verbs: Sequence[str] = ("get", "list", "watch"),
+    ) -> None:
         super().__init__(message)
         scope = f"a Role in namespace {namespace}" if namespace and kind.namespaced else "a ClusterRole"
+        quoted = ", ".join(f'"{verb}"' for verb in verbs)
         self.advice = (
-            f'allow it in {scope}: apiGroups ["{kind.group}"], resources ["{kind.plural}"], '
-            f'verbs ["get", "list", "watch"]'
+            f'allow it in {scope}: apiGroups ["{kind.group}"], resources ["{resource or kind.plural}"], '
+            f"verbs [{quoted}]"
         )
 
 
@@ -74,6 +86,55 @@ class KindMissing(ApiError):
             if kind.is_custom
             else f"use an API server that serves {kind.plural} of {kind.api_version}"
         )
+
+
+class ObjectMissing(ApiError):
+    """404 on one object: it is gone, or the kind has no such subresource."""
+
+    reason = "ObjectMissing"
+
+
+class Conflict(ApiError):
+    """409: somebody else has changed, or already created, the object."""
+
+    reason = "Conflict"
+
+
+class Refused(ApiError):
+    """Any other 4xx: the server understands the request and does not want it."""
+
+    reason = "Refused"
+
+
+_VERBS: Final = {
+    "GET": ("get", "read"),
+    "POST": ("create", "create"),
+    "PATCH": ("patch", "write"),
+    "PUT": ("update", "write"),
+}
+_BY_CODE: Final[dict[int, type[ApiError]]] = {401: Unauthorized, 404: ObjectMissing, 409: Conflict}
+
+
+def error_of_one(
+    method: str,
+    code: int,
+    detail: str,
+    place: tuple[Kind, str, str, str],
+    retry_after_seconds: float | None = None,
+) -> ApiError:
+    """The typed error of a request about one object; `place`: kind, namespace, name, subresource."""
+    kind, namespace, name, subresource = place
+    verb, word = _VERBS[method]
+    object_ = f"{kind.name} {namespace}/{name}".rstrip("/")
+    what = f"{subresource} of {object_}" if subresource else object_
+    message = f"cannot {word} {what} ({code}{f': {detail}' if detail else ''})"
+    if code == 403:
+        resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
+        return Forbidden(message, kind, namespace, resource, (verb,))
+    if code in _BY_CODE:
+        return _BY_CODE[code](message)
+    type_ = TooManyRequests if code == 429 else Refused if code < 500 else ServerTrouble
+    return type_(message, retry_after_seconds=retry_after_seconds)
 
 
 class ConnectionSettings(Exception):

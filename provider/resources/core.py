@@ -23,8 +23,15 @@ class Resource(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_d
 
 
 class Metadata(Resource, frozen=True, kw_only=True):
+    """`generation` counts what was written by users, not what controllers report; 0 where a kind has none.
+
+    `creation_timestamp` sorts as text; what did not come from a cluster has none, and counts as the oldest.
+    """
+
     namespace: str = ""
     name: str = ""
+    generation: Int64 = 0
+    creation_timestamp: str = ""
 
 
 class AnnotatedMetadata(Metadata, frozen=True, kw_only=True):
@@ -73,6 +80,7 @@ class ServicePort(Resource, frozen=True, kw_only=True):
     name: str = ""
     port: Int64 = 0
     node_port: Int64 = 0
+    protocol: str = "TCP"
 
 
 class ServiceSpec(Resource, frozen=True, kw_only=True):

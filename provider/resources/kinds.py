@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from provider.resources import (
     core,
+    gateway,
     ingress,
     traefik,
     traefik_layer4,
@@ -23,7 +24,12 @@ from provider.resources import (
 
 TRAEFIK_GROUP: Final = "traefik.io"
 NETWORKING_GROUP: Final = "networking.k8s.io"
-_PROVIDERS: Final = {TRAEFIK_GROUP: PROVIDER_CRD, NETWORKING_GROUP: PROVIDER_INGRESS}
+GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
+_PROVIDERS: Final = {
+    TRAEFIK_GROUP: PROVIDER_CRD,
+    NETWORKING_GROUP: PROVIDER_INGRESS,
+    GATEWAY_GROUP: PROVIDER_CRD,
+}
 
 
 class ObjectKey(NamedTuple):
@@ -45,6 +51,7 @@ class Kind:
     EndpointSlices every route would vanish. `is_optional`: a cluster without its CRD simply has no such objects.
     `on_demand`: watched only once a translation has asked for one. `is_sparse`: of objects that nobody reads
     only the names are kept, so that unused Secrets are in nobody's memory. `selector`: a label selector of ours.
+    `other_versions`: those of the API that serve as well where `version` is not served.
     """
 
     name: str
@@ -58,6 +65,7 @@ class Kind:
     on_demand: bool = False
     is_sparse: bool = False
     selector: str = ""
+    other_versions: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
@@ -69,6 +77,11 @@ class Kind:
         return self.group == TRAEFIK_GROUP
 
     @property
+    def is_extra(self) -> bool:
+        """A kind of another project: nobody misses it in a cluster that does not have it or does not show it."""
+        return self.is_optional and not self.is_custom
+
+    @property
     def provider(self) -> str:
         """The provider that alone has a use for the kind; empty for what all of them read."""
         return _PROVIDERS.get(self.group, "")
@@ -78,9 +91,10 @@ class Kind:
         """Objects of the kind make configuration by themselves, and obey the label selector of their provider."""
         return self.is_custom or self.name == "Ingress"
 
-    def path(self, namespace: str = "") -> str:
+    def path(self, namespace: str = "", version: str = "") -> str:
         """Path of the collection on the API server."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        version = version or self.version
+        root = f"/apis/{self.group}/{version}" if self.group else f"/api/{version}"
         return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
 
 
@@ -111,8 +125,25 @@ SERVERS_TRANSPORT_TCP: Final = _traefik(
 )
 INGRESS: Final = Kind("Ingress", NETWORKING_GROUP, "v1", "ingresses", ingress.Ingress)
 INGRESS_CLASS: Final = Kind(
-    "IngressClass", NETWORKING_GROUP, "v1", "ingressclasses", ingress.IngressClass, namespaced=False, on_demand=True
+    "IngressClass",
+    NETWORKING_GROUP,
+    "v1",
+    "ingressclasses",
+    ingress.IngressClass,
+    namespaced=False,
+    on_demand=True,
 )
+REFERENCE_GRANT: Final = Kind(
+    "ReferenceGrant",
+    GATEWAY_GROUP,
+    "v1beta1",
+    "referencegrants",
+    gateway.ReferenceGrant,
+    is_optional=True,
+    on_demand=True,
+    other_versions=("v1",),
+)
+"""On demand: only a reference into a foreign namespace, where such are not allowed, asks for grants."""
 
 _ALL: Final = (
     INGRESS_ROUTE,
@@ -132,6 +163,7 @@ _ALL: Final = (
     SERVERS_TRANSPORT_TCP,
     INGRESS,
     INGRESS_CLASS,
+    REFERENCE_GRANT,
 )
 
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in _ALL}

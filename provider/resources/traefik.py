@@ -124,6 +124,8 @@ class ClassedMetadata(Resource, frozen=True, kw_only=True):
     namespace: str = ""
     name: str = ""
     annotations: ClassAnnotations | None = None
+    generation: Int64 = 0
+    creation_timestamp: str = ""
 
 
 def class_of(name: str | None, metadata: ClassedMetadata) -> str:

@@ -104,8 +104,8 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, Words]]] = {
     },
     written.Retry: {
         "attempts": Words("How often a request is tried, the first time included.", keywords=AT_LEAST_ZERO),
-        "initialInterval": Words("First pause, which doubles; 0: no pause.", keywords=DURATION),
-        "timeout": Words("Longest time for all attempts; 0: no limit.", keywords=DURATION),
+        "initialInterval": Words("First pause; later ones grow; 0: no pause.", keywords=DURATION),
+        "timeout": Words("No attempt begins after this time; 0: no limit.", keywords=DURATION),
         "maxRequestBodyBytes": Words(
             "Largest body that is kept for another attempt; 2097152 unless set, -1: no limit.",
             keywords={"minimum": -1},

@@ -132,7 +132,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, Words]]] = {
     },
     middlewares_auth.ClientCertificateInfo: {
         "notAfter": Words("The end of its validity."),
-        "notBefore": Words("The begin of its validity."),
+        "notBefore": Words("The start of its validity."),
         "sans": Words("Its alternative names."),
         "serialNumber": Words("Its serial number."),
         "subject": Words("Attributes of the subject."),

@@ -2,9 +2,10 @@
 
 `build` is the pure function: everything, from scratch. Builder gives the same result step by step: it
 remembers each object's output with the keys it read, and translates again only objects that changed and
-readers of what changed. Where two objects write the same name the winner does not depend on the order of
-events: the later translator in TRANSLATORS, then the later object by namespace and name. Certificates go the
-other way, since the first who names a Secret decides for which store it is loaded.
+readers of what changed. Where two objects of a namespace write the same name the winner does not depend on the
+order of events: the later translator in TRANSLATORS, then the later object by name. Certificates go the other
+way, since the first who names a Secret decides for which store it is loaded. Between namespaces the names have
+owners; see `contested` and `ownership`.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from provider.translate import (
     tls_store,
     traefik_service,
 )
-from provider.translate.contested import Contested
+from provider.translate.contested import Contested, Owner
 from provider.translate.output import ROUTERS, SERVICES, Output
+from provider.translate.ownership import Name, Ownership
 from provider.translate.readers import Readers
 from provider.translate.view import View
 
@@ -65,7 +67,7 @@ FIRST_WINS: Final = frozenset(("tls.certificates",))
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """Names are bare (without `@kubernetescrd`, `@kubernetes`); findings are those of the store, then by object."""
+    """Names are bare, without the provider; findings are those of the store, then by object."""
 
     configuration: Configuration
     findings: list[Finding]
@@ -112,8 +114,11 @@ class Builder:
         self._translators = TRANSLATORS_OF[provider]
         self._rank = {kind: rank for rank, kind in enumerate(self._translators)}
         self.sections: dict[str, Contested[Any]] = {
-            name: Contested(first_wins=name in FIRST_WINS) for name in SECTIONS
+            name: Contested(first_wins=name in FIRST_WINS, shares=options.allow_cross_namespace)
+            for name in SECTIONS
         }
+        self._ownership = Ownership(self.sections, list(self._translators))
+        self._hidden: dict[ObjectKey, tuple[Owner, set[Name]]] = {}
         self.findings: dict[ObjectKey, list[Finding]] = {}
         self.pending: dict[ObjectKey, set[ObjectKey]] = {}
         self.readers = readers or Readers()
@@ -153,6 +158,8 @@ class Builder:
 
     def _translate(self, store: Store, keys: Iterable[ObjectKey]) -> Changes:
         changes = Changes()
+        touched: set[Name] = set()
+        unsettled: set[ObjectKey] = set()
         for key in sorted(keys):
             resource = store.get(*key)
             view = View(store, self._options)
@@ -162,21 +169,60 @@ class Builder:
                 self.pending[key] = view.missing
                 continue
             self.pending.pop(key, None)
-            self._replace(key, new, exists=resource is not None, changes=changes)
+            if resource is not None:
+                new.created, new.references = resource.metadata.creation_timestamp, view.references
+            touched |= self._replace(key, new, exists=resource is not None, changes=changes)
+            if key in self._hidden:
+                unsettled.add(key)
+        for key in unsettled | self._ownership.judge(touched):
+            self._settle(key, changes)
         return changes
 
-    def _replace(self, key: ObjectKey, new: Output, *, exists: bool, changes: Changes) -> None:
+    def _replace(self, key: ObjectKey, new: Output, *, exists: bool, changes: Changes) -> set[Name]:
+        """Exchange the output of one object; the names that must be judged again."""
         old = self._outputs.pop(key, None) or Output.of(key)
-        owner = (self._rank[key.kind], key.namespace, key.name)
+        touched = self._ownership.refer(key, old.references, new.references)
+        before, after = self._owner(old), self._owner(new)
         for section in {**old.sections, **new.sections}:
-            names = self.sections[section].replace(owner, old.of_section(section), new.of_section(section))
+            claimed, claims = old.of_section(section), new.of_section(section)
+            contested = self.sections[section]
+            if before == after:
+                names = contested.replace(after, claimed, claims)
+            else:
+                names = contested.replace(before, claimed, {}) | contested.replace(after, {}, claims)
             if names:
                 changes.names.setdefault(section, set()).update(names)
+                touched.update(Name(section, name) for name in names)
         if old.report.findings != new.report.findings:
             changes.findings.add(key)
         if exists:
             self._outputs[key] = new
-        if new.report.findings:
-            self.findings[key] = new.report.findings
+        self._set_findings(key, new.report.findings)
+        return touched
+
+    def _settle(self, key: ObjectKey, changes: Changes) -> None:
+        """See to it that of an object all is seen but what is refused, and say so."""
+        changes.findings.add(key)
+        output = self._outputs.get(key) or Output.of(key)
+        owner, hidden = self._owner(output), self._ownership.hidden(output)
+        former, was_hidden = self._hidden.pop(key, (owner, set()))
+        for section, name in was_hidden:
+            self.sections[section].silence(former, name, silent=False)
+        for section, name in hidden:
+            self.sections[section].silence(owner, name)
+        if hidden:
+            self._hidden[key] = (owner, hidden)
+        for section, name in was_hidden ^ hidden:
+            changes.names.setdefault(section, set()).add(name)
+        self._set_findings(key, output.report.findings)
+
+    def _owner(self, output: Output) -> Owner:
+        key = output.key
+        return Owner(self._rank[key.kind], key.namespace, key.name, output.created)
+
+    def _set_findings(self, key: ObjectKey, findings: list[Finding]) -> None:
+        found = findings + self._ownership.refusals(key).findings
+        if found:
+            self.findings[key] = found
         else:
             self.findings.pop(key, None)

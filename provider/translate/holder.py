@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 from provider.findings import Report
 from provider.options import TranslationOptions
+from provider.resources.kinds import ObjectKey
 from provider.translate.view import View
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """`namespace` decides which references are foreign."""
+    """`namespace` is where names without one of their own are looked for."""
 
     view: View
     namespace: str
@@ -21,6 +22,11 @@ class Holder:
     def options(self) -> TranslationOptions:
         return self.view.options
 
+    @property
+    def referrer(self) -> ObjectKey:
+        """The object in which the references are written: its namespace decides which of them are foreign."""
+        return self.report.key
+
     def at(self, namespace: str) -> Holder:
-        """The same, judged from another namespace (that of a Kubernetes Service, for what hangs on it)."""
+        """The same, looking from another namespace (that of a Kubernetes Service, for what hangs on it)."""
         return replace(self, namespace=namespace)

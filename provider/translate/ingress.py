@@ -84,14 +84,18 @@ class _Translation:
         report, spec = self._output.report, self._source.spec
         try:
             options = _options(self._holder, self._source)
-            if options.rule_syntax:
-                _note_syntax(report)
-            self._certificates()
-            if not spec.rules and spec.default_backend is not None:
-                self._default_backend(spec.default_backend, options)
         except Rejected as error:
-            report.rejected(error)
+            message = f"{error.message}; the Ingress is not served"
+            report.rejected(Rejected(error.reason, message, field=error.field, advice=error.advice))
             return
+        if options.rule_syntax:
+            _note_syntax(report)
+        self._certificates()
+        if not spec.rules and spec.default_backend is not None:
+            try:
+                self._default_backend(spec.default_backend, options)
+            except Rejected as error:
+                report.rejected(error)
         for index, rule in enumerate(spec.rules):
             for place, path in enumerate(rule.http.paths if rule.http else []):
                 field = f"spec.rules[{index}].http.paths[{place}]"
@@ -138,7 +142,7 @@ class _Translation:
         )
 
     def _earlier_default(self) -> str:
-        """An Ingress before this one, by namespace and name, that has a default backend; empty if there is none."""
+        """An Ingress before this one, by namespace and name, that has the default backend; empty if none has."""
         view, metadata = self._holder.view, self._source.metadata
         for namespace, name in view.names("Ingress"):
             if (namespace, name) >= (metadata.namespace, metadata.name):
@@ -155,12 +159,12 @@ class _Translation:
         except Rejected as error:
             raise error.within(f"{field}.backend") from error
         name = service_name(self._holder.namespace, backend)
-        matcher = path_matcher(path.path_type, options.path_matcher)
+        self._output.services[name] = service
+        matcher = path_matcher(path.path_type, options.path_matcher) if path.path else ""
         syntax = options.rule_syntax or self._holder.options.default_rule_syntax
         strict = self._holder.options.strict_prefix_matching
         rule = rule_of(host, path.path, matcher, syntax=syntax, strict=strict)
         self._note_rule(rule, syntax, f"{field}.path")
-        self._output.services[name] = service
         router = http.Router(
             entry_points=options.entry_points,
             middlewares=options.middlewares,
@@ -191,10 +195,7 @@ class _Translation:
                 routers[name] = router
 
     def _note_rule(self, rule: str, syntax: str, field: str) -> None:
-        if not rule:
-            wrong = "there is neither a host nor a path"
-        else:
-            wrong = what_is_wrong(rule, syntax)
+        wrong = what_is_wrong(rule, syntax) if rule else "there is neither a host nor a path"
         if wrong:
             # the router is emitted all the same, so that it shows up as disabled where operators look
             self._output.report.rejected(

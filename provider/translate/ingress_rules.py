@@ -78,7 +78,7 @@ def _host(host: str, syntax: str) -> str:
 
 def _strict_prefix(path: str) -> str:
     """Whole segments only: `/foo` is no prefix of `/foobar`. The root stays what it is."""
-    bare = path.rstrip("/")
-    if not bare:
+    if path == "/":
         return f"{PATH_PREFIX}({quoted(path)})"
+    bare = path.removesuffix("/")
     return f"(Path({quoted(bare)}) || {PATH_PREFIX}({quoted(bare + '/')}))"

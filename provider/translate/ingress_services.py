@@ -89,7 +89,9 @@ def _of_service(holder: Holder, backend: BackendService) -> http.Service:
 
 
 def _find_port(service: Service, wanted: BackendPort) -> ServicePort:
-    """By number or by name. Unlike a custom resource an Ingress cannot make up a port of an ExternalName Service."""
+    """By number or name. Unlike a custom resource an Ingress cannot make up a port of an ExternalName Service."""
+    if not wanted.number and not wanted.name:
+        raise Rejected("PortMissing", "a Service needs a port", field="port", advice="add a number or a name")
     ports = service.spec.ports or []
     for port in ports:
         if port.port == wanted.number or (port.name and port.name == wanted.name):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from config import http
 from config.names import http_router_name
 from provider.findings import Rejected
-from provider.resources.kinds import ObjectKey
+from provider.resources.kinds import INGRESS_ROUTE, ObjectKey
 from provider.resources.traefik import TLS, IngressRoute, ObjectReference, Observability, Route
 from provider.translate.holder import Holder
-from provider.translate.output import Output
+from provider.translate.output import ROUTERS, Output
 from provider.translate.references import check_namespace, middleware_references, tls_option_reference
 from provider.translate.route_findings import (
     check_match,
@@ -144,13 +144,16 @@ class _Translation:
     def _routers_of_parent(self, parent: ObjectReference, field: str) -> list[str]:
         namespace = parent.namespace or self._holder.namespace
         title = f"parent IngressRoute {namespace}/{parent.name}"
-        check_namespace(self._holder, namespace, title, field)
+        check_namespace(self._holder, ObjectKey(INGRESS_ROUTE.name, namespace, parent.name), field)
         found = self._holder.view.ingress_route(namespace, parent.name)
         if found is None:
             raise Rejected(
                 "ParentNotFound", f"{title} does not exist", field=f"{field}.name", advice="create it first"
             )
-        return [http_router_name(namespace, parent.name, route.match) for route in found.spec.routes]
+        names = [http_router_name(namespace, parent.name, route.match) for route in found.spec.routes]
+        for name in names:
+            self._holder.view.refer(ROUTERS, name, namespace, f"{field}.name")
+        return names
 
 
 def _check_route(route: Route, field: str) -> None:

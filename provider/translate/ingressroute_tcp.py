@@ -11,10 +11,10 @@ from typing import Final
 from config.layer4 import TCPRouter, TCPRouterTLS
 from config.names import tcp_router_name
 from config.rule_matchers_tcp import ANY_NAME, TCP
-from config.rules import hosts_of, parse
+from config.rules import parse, server_names_of
 from config.tls import Domain
 from provider.findings import Rejected
-from provider.resources.kinds import ObjectKey
+from provider.resources.kinds import MIDDLEWARE_TCP, ObjectKey
 from provider.resources.traefik_layer4 import TLSTCP, IngressRouteTCP, RouteTCP
 from provider.translate.holder import Holder
 from provider.translate.output import Output
@@ -70,7 +70,9 @@ class _Translation:
         check_match(route.match, field, "HostSNI(`a.example`)")
         metadata, spec = self._source.metadata, self._source.spec
         name = tcp_router_name(metadata.namespace, metadata.name, route.match)
-        middlewares = middleware_references(self._holder, route.middlewares, f"{field}.middlewares")
+        middlewares = middleware_references(
+            self._holder, route.middlewares, f"{field}.middlewares", MIDDLEWARE_TCP.name
+        )
         self._services.put(name, route.services, f"{field}.services")
         tls = self._tls(spec.tls)
         self._warn(name, route, field)
@@ -108,8 +110,8 @@ class _Translation:
         note_priority(report, route.priority, field)
 
     def _warn_of_plaintext(self, rule: str, syntax: str, field: str) -> None:
-        """Without TLS there is no server name; Traefik looks at the first name that the rule mentions."""
-        first = hosts_of(parse(rule, syntax, TCP))[:1]
+        """Without TLS there is no server name; Traefik looks at the first name that the rule asks for."""
+        first = server_names_of(parse(rule, syntax, TCP))[:1]
         if first and first != (ANY_NAME.decode(),):
             missing = Rejected(
                 "TLSMissing",
@@ -117,5 +119,4 @@ class _Translation:
                 field=f"{field}.match",
                 advice="add spec.tls (with passthrough: true to leave TLS to the server) or write HostSNI(`*`)",
             )
-            report = self._output.report
-            report.rejected(missing)
+            self._output.report.rejected(missing)

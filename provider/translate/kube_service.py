@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from provider.findings import Rejected, Report
 from provider.resources.core import Endpoint, EndpointSlice, Service, ServicePort
+from provider.resources.kinds import SERVICE, ObjectKey
 from provider.translate.holder import Holder
 from provider.translate.references import check_namespace
 from provider.translate.view import View
@@ -42,7 +43,7 @@ def title(service: Service) -> str:
 def find_service(holder: Holder, spec: ServiceReference, absent_advice: str) -> Service:
     """The Service that the holder refers to. Raises Rejected if it may not be named or is not there."""
     namespace = spec.namespace or holder.namespace
-    check_namespace(holder, namespace, f"service {namespace}/{spec.name}", "namespace")
+    check_namespace(holder, ObjectKey(SERVICE.name, namespace, spec.name), "namespace")
     service = holder.view.service(namespace, spec.name)
     if service is None:
         raise Rejected(

@@ -10,10 +10,8 @@ from config.middlewares import Chain
 from config.middlewares_responses import Errors
 from provider.findings import Rejected
 from provider.resources import traefik_middlewares as written
-from provider.resources.traefik import ObjectReference
 from provider.translate.conversion import Conversion
 from provider.translate.credentials import with_secrets
-from provider.translate.holder import Holder
 from provider.translate.references import middleware_references
 from provider.translate.services import reference
 
@@ -21,22 +19,7 @@ ERROR_PAGE_SUFFIX: Final = "-errorpage-service"
 
 
 def chain(conversion: Conversion, given: written.Chain, field: str) -> Chain:
-    names = middleware_references(conversion.holder, given.middlewares, f"{field}.middlewares")
-    for index, member in enumerate(given.middlewares):
-        _note_missing(conversion.holder, member, f"{field}.middlewares[{index}]")
-    return Chain(middlewares=names)
-
-
-def _note_missing(holder: Holder, member: ObjectReference, field: str) -> None:
-    """Report a member that leads nowhere. It is kept: what uses the chain is then disabled, not unprotected."""
-    namespace = member.namespace or holder.namespace
-    if "@" not in member.name and holder.view.get("Middleware", namespace, member.name) is None:
-        holder.report.warning(
-            "MiddlewareNotFound",
-            f"Middleware {namespace}/{member.name} does not exist; routers that use the chain will be disabled",
-            field=f"{field}.name",
-            advice="create it or correct the name",
-        )
+    return Chain(middlewares=middleware_references(conversion.holder, given.middlewares, f"{field}.middlewares"))
 
 
 def errors(conversion: Conversion, given: written.Errors, field: str) -> Errors:

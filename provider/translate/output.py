@@ -10,6 +10,7 @@ from config.http import Router, Service
 from config.shape import Shape
 from provider.findings import Report
 from provider.resources.kinds import ObjectKey
+from provider.translate.view import Reference
 
 ROUTERS: Final = "http.routers"
 SERVICES: Final = "http.services"
@@ -19,12 +20,14 @@ SERVICES: Final = "http.services"
 class Output:
     """Objects by section (of `config.dynamic.SECTIONS`) and bare name; a later one of the same name replaces.
 
-    Certificates are named `namespace/secret`.
+    Certificates are named `namespace/secret`. `created` and `references` (a view's) are set by the builder.
     """
 
     key: ObjectKey
     report: Report
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created: str = ""
+    references: dict[Reference, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, key: ObjectKey) -> Output:

@@ -5,48 +5,82 @@ A forbidden reference raises Rejected; the holder of the reference decides what 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from config.names import PROVIDER_CRD, normalize, object_id
 from provider.findings import Rejected
+from provider.resources.kinds import TLS_OPTION, ObjectKey
 from provider.resources.traefik import ObjectReference
+from provider.translate.grants import grant_advice, is_granted
 from provider.translate.holder import Holder
 from provider.translate.tls_defaults import DEFAULT
+from provider.translate.typed import nearest
 
 OWN_SUFFIX: Final = f"@{PROVIDER_CRD}"
+LARGEST_CHOICE: Final = 100
+"""Among more names than this none is suggested: looking for it would take longer than all the rest."""
+
+_SECTIONS: Final[Mapping[str, str]] = {
+    "Middleware": "http.middlewares",
+    "MiddlewareTCP": "tcp.middlewares",
+    "TLSOption": "tls.options",
+    "ServersTransport": "http.serversTransports",
+    "ServersTransportTCP": "tcp.serversTransports",
+}
+_TITLES: Final[Mapping[str, str]] = {
+    "IngressRoute": "parent IngressRoute",
+    "Middleware": "middleware",
+    "MiddlewareTCP": "middleware",
+    "Service": "service",
+}
 
 
-def check_namespace(holder: Holder, target: str, what: str, field: str) -> None:
-    """Raise Rejected unless the holder may name `what` in namespace `target` and it can be read there."""
-    check_foreign(holder, target, what, field)
-    if not holder.options.watches(target):
-        raise _not_watched(holder, target, what, field)
+def check_namespace(holder: Holder, target: ObjectKey, field: str) -> None:
+    """Raise Rejected unless the holder may name `target` and its namespace can be read."""
+    check_foreign(holder, target, field)
+    if not holder.options.watches(target.namespace):
+        raise _not_watched(holder, target, field)
 
 
-def check_foreign(holder: Holder, target: str, what: str, field: str) -> None:
-    """Raise Rejected unless the holder may name `what` in namespace `target`."""
-    if holder.namespace != target and not holder.options.allow_cross_namespace:
-        raise Rejected(
-            "CrossNamespaceNotAllowed",
-            f"{what} is in namespace {target}, not in {holder.namespace}",
-            field=field,
-            advice=f"move it to namespace {holder.namespace} or set allowCrossNamespace",
-        )
+def check_foreign(holder: Holder, target: ObjectKey, field: str) -> None:
+    """Raise Rejected unless the holder may name `target`: by its namespace, the provider's option or a grant."""
+    referrer = holder.referrer
+    if referrer.namespace == target.namespace or holder.options.allow_cross_namespace:
+        return
+    if is_granted(holder.view, referrer, target):
+        return
+    raise Rejected(
+        "CrossNamespaceNotAllowed",
+        f"{_title(target)} is in namespace {target.namespace}, not in {referrer.namespace}",
+        field=field,
+        advice=f"move it to namespace {referrer.namespace}, {grant_advice(referrer, target)}, "
+        "or set allowCrossNamespace",
+    )
 
 
-def note_unwatched(holder: Holder, target: str, what: str, field: str) -> None:
-    """Report that `what`, which is named and not read here, cannot be there. The name is kept, as in Traefik."""
-    if not holder.options.watches(target):
-        holder.report.rejected(_not_watched(holder, target, what, field))
+def note_unwatched(holder: Holder, target: ObjectKey, field: str) -> bool:
+    """Report that `target`, which is named and not read here, cannot be there; whether that is so.
+
+    The name is kept, as in Traefik: what uses it is then disabled.
+    """
+    if holder.options.watches(target.namespace):
+        return False
+    holder.report.rejected(_not_watched(holder, target, field))
+    return True
 
 
-def _not_watched(holder: Holder, target: str, what: str, field: str) -> Rejected:
+def _not_watched(holder: Holder, target: ObjectKey, field: str) -> Rejected:
     return Rejected(
         "NamespaceNotWatched",
-        f"{what} is in namespace {target}, which is not within watched namespaces",
+        f"{_title(target)} is in namespace {target.namespace}, which is not within watched namespaces",
         field=field,
-        advice=f"add {target} to {holder.options.section}.namespaces",
+        advice=f"add {target.namespace} to {holder.options.section}.namespaces",
     )
+
+
+def _title(target: ObjectKey) -> str:
+    return f"{_TITLES.get(target.kind, target.kind)} {target.namespace}/{target.name}"
 
 
 def check_provider_reference(holder: Holder, reference: str, field: str) -> None:
@@ -59,39 +93,89 @@ def check_provider_reference(holder: Holder, reference: str, field: str) -> None
             advice=f"write the plain name without {OWN_SUFFIX}",
         )
     allowed = holder.options.cross_provider_namespaces
-    if allowed is not None and holder.namespace not in allowed:
-        raise Rejected(
-            "CrossProviderNotAllowed",
-            f"namespace {holder.namespace} may not refer to {reference}",
-            field=field,
-            advice=f"add {holder.namespace} to {holder.options.section}.crossProviderNamespaces",
-        )
+    for namespace in _judged(holder):
+        if allowed is not None and namespace not in allowed:
+            raise Rejected(
+                "CrossProviderNotAllowed",
+                f"namespace {namespace} may not refer to {reference}",
+                field=field,
+                advice=f"add {namespace} to {holder.options.section}.crossProviderNamespaces",
+            )
 
 
-def object_reference(holder: Holder, reference: ObjectReference, what: str, field: str) -> str:
-    """Output name of a middleware or TLS option (`what`) that the holder refers to. Raises Rejected."""
+def _judged(holder: Holder) -> tuple[str, ...]:
+    """Namespaces that must have the right to write `name@provider`.
+
+    What hangs on a Kubernetes Service is judged by the Service's namespace, as in Traefik. Where a grant is what
+    led there, it has opened the Service and not this right, so the writer needs it as well.
+    """
+    if holder.options.allow_cross_namespace or holder.namespace == holder.referrer.namespace:
+        return (holder.namespace,)
+    return holder.namespace, holder.referrer.namespace
+
+
+def object_reference(holder: Holder, reference: ObjectReference, kind: str, field: str, prefix: str = "") -> str:
+    """Output name of an object of `kind` (middleware or TLS option) that the holder refers to. Raises Rejected.
+
+    The field of Rejected is `field`; of what is only reported it is that with `prefix` before it.
+    """
     if "@" in reference.name:
         check_provider_reference(holder, reference.name, f"{field}.name")
         if reference.namespace:
             holder.report.warning(
                 "NamespaceIgnored",
                 f"namespace {reference.namespace} has no meaning beside {reference.name}",
-                field=f"{field}.namespace",
+                field=f"{prefix}{field}.namespace",
                 advice="remove the namespace",
             )
         return reference.name
-    namespace = reference.namespace or holder.namespace
-    title = f"{what} {namespace}/{reference.name}"
-    check_foreign(holder, namespace, title, field)
-    note_unwatched(holder, namespace, title, field)
-    return normalize(object_id(namespace, reference.name))
+    target = ObjectKey(kind, reference.namespace or holder.namespace, reference.name)
+    check_foreign(holder, target, field)
+    note_unwatched(holder, target, f"{prefix}{field}")
+    name = normalize(object_id(target.namespace, target.name))
+    holder.view.refer(_SECTIONS[kind], name, target.namespace, f"{prefix}{field}.name")
+    return name
 
 
-def middleware_references(holder: Holder, references: list[ObjectReference], field: str) -> list[str]:
-    return [
-        object_reference(holder, reference, "middleware", f"{field}[{index}]")
-        for index, reference in enumerate(references)
-    ]
+def middleware_references(
+    holder: Holder,
+    references: list[ObjectReference],
+    field: str,
+    kind: str = "Middleware",
+    prefix: str = "",
+) -> list[str]:
+    """Output names of middlewares. Raises Rejected; fields as `object_reference` has them.
+
+    One that leads nowhere is reported and kept: what uses it is then disabled, not served without it.
+    """
+    names = []
+    for index, reference in enumerate(references):
+        path = f"{field}[{index}]"
+        names.append(object_reference(holder, reference, kind, path, prefix))
+        if "@" not in reference.name:
+            target = ObjectKey(kind, reference.namespace or holder.namespace, reference.name)
+            _note_absent(holder, target, f"{prefix}{path}.name")
+    return names
+
+
+def _note_absent(holder: Holder, target: ObjectKey, field: str) -> None:
+    if not holder.options.watches(target.namespace) or holder.view.has(*target):
+        return
+    near = _nearest(holder, target)
+    holder.report.warning(
+        "MiddlewareNotFound",
+        f"{target.kind} {target.namespace}/{target.name} does not exist; routers that need it will be disabled",
+        field=field,
+        advice=f"did you mean {near}?" if near else "create it or correct the name",
+    )
+
+
+def _nearest(holder: Holder, target: ObjectKey) -> str:
+    """A name that may have been meant; empty if none is close, or if it is not for the holder to know."""
+    if target.namespace != holder.referrer.namespace and not holder.options.allow_cross_namespace:
+        return ""
+    names = holder.view.names_in(target.kind, target.namespace)
+    return nearest(target.name, sorted(names)) if len(names) <= LARGEST_CHOICE else ""
 
 
 def tls_option_reference(holder: Holder, reference: ObjectReference, field: str) -> str:
@@ -101,7 +185,7 @@ def tls_option_reference(holder: Holder, reference: ObjectReference, field: str)
     """
     if not reference.name:
         return ""
-    name = object_reference(holder, reference, "TLSOption", field)
+    name = object_reference(holder, reference, TLS_OPTION.name, field)
     namespace = reference.namespace or holder.namespace
     if "@" in reference.name:
         return name
@@ -112,7 +196,7 @@ def tls_option_reference(holder: Holder, reference: ObjectReference, field: str)
             field=f"{field}.name",
             advice="leave the options out: the default ones then apply",
         )
-    elif holder.view.get("TLSOption", namespace, reference.name) is None:
+    elif not holder.view.has(TLS_OPTION.name, namespace, reference.name):
         holder.report.warning(
             "TLSOptionNotFound",
             f"TLSOption {namespace}/{reference.name} does not exist; the routers will be disabled",
@@ -122,11 +206,17 @@ def tls_option_reference(holder: Holder, reference: ObjectReference, field: str)
     return name
 
 
-def transport_reference(holder: Holder, name: str) -> str:
-    """Output name of a servers transport. The holder is the Kubernetes Service for HTTP, the route for TCP."""
+def transport_reference(holder: Holder, name: str, kind: str, prefix: str = "") -> str:
+    """Output name of a servers transport. The holder looks from the Service for HTTP, from the route for TCP.
+
+    Raises Rejected; `prefix` is the path of the service reference.
+    """
     if not name:
         return ""
     if "@" in name:
         check_provider_reference(holder, name, "serversTransport")
         return name
-    return normalize(object_id(holder.namespace, name))
+    check_foreign(holder, ObjectKey(kind, holder.namespace, name), "serversTransport")
+    made = normalize(object_id(holder.namespace, name))
+    holder.view.refer(_SECTIONS[kind], made, holder.namespace, f"{prefix}serversTransport")
+    return made

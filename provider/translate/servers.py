@@ -89,7 +89,7 @@ def _of_endpoints(view: View, service: Service, spec: LoadBalancerSpec, port: Se
 
 
 def serving_endpoints(view: View, service: Service, port: ServicePort, scheme: Callable[[], str]) -> list[Server]:
-    """A server for each address that serves. `scheme` is asked only where there is an EndpointSlice for the port."""
+    """A server for each address that serves. `scheme` is asked only where an EndpointSlice has the port."""
     servers: dict[str, Server] = {}
     for number, found in endpoints(view, service, port):
         prefix = scheme()

@@ -26,8 +26,10 @@ from config.names import PROVIDER_CRD, normalize
 from config.units import DurationError, format_duration, parse_duration
 from provider.findings import Rejected
 from provider.resources import traefik
+from provider.resources.kinds import SERVERS_TRANSPORT, TRAEFIK_SERVICE, ObjectKey
 from provider.resources.traefik import LoadBalancerSpec
 from provider.translate.holder import Holder
+from provider.translate.output import SERVICES
 from provider.translate.references import (
     check_foreign,
     check_provider_reference,
@@ -48,6 +50,7 @@ STRATEGIES: Final = {
 DEFAULT_FLUSH_INTERVAL: Final = "100ms"
 DEFAULT_COOKIE_PATH: Final = "/"
 DEFAULT_WEIGHT: Final = 1
+TRANSPORT: Final = SERVERS_TRANSPORT.name
 
 
 def reference(holder: Holder, spec: LoadBalancerSpec, field: str) -> tuple[str, Service | None]:
@@ -122,9 +125,9 @@ def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service
         health_check=_health_check(spec.health_check),
         passive_health_check=_passive_health_check(spec.passive_health_check),
         response_forwarding=_response_forwarding(spec.response_forwarding),
-        servers_transport=transport_reference(service, spec.servers_transport),
+        servers_transport=transport_reference(service, spec.servers_transport, TRANSPORT, f"{field}."),
     )
-    middlewares = middleware_references(service, spec.middlewares, "middlewares")
+    middlewares = middleware_references(service, spec.middlewares, "middlewares", prefix=f"{field}.")
     source = KubernetesSource(namespace=service.namespace, name=spec.name, port=str(spec.port))
     observability = ServiceObservability(metadata=ServiceMetadata(kubernetes=source))
     return Service(load_balancer=balancer, middlewares=middlewares, observability=observability)
@@ -133,11 +136,13 @@ def load_balancer(holder: Holder, spec: LoadBalancerSpec, field: str) -> Service
 def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) -> str:
     namespace = spec.namespace or holder.namespace
     if "@" not in spec.name:
-        title = f"TraefikService {namespace}/{spec.name}"
-        check_foreign(holder, namespace, title, "namespace")
-        note_unwatched(holder, namespace, title, f"{field}.namespace")
-        _warn_of_absent(holder, namespace, spec.name, field)
-        return normalize(f"{namespace}-{spec.name}")
+        target = ObjectKey(TRAEFIK_SERVICE.name, namespace, spec.name)
+        check_foreign(holder, target, "namespace")
+        if not note_unwatched(holder, target, f"{field}.namespace"):
+            _warn_of_absent(holder, namespace, spec.name, field)
+        made = normalize(f"{namespace}-{spec.name}")
+        holder.view.refer(SERVICES, made, namespace, f"{field}.name")
+        return made
     check_provider_reference(holder, spec.name, "name")
     name, _, provider = spec.name.rpartition("@")
     if provider == PROVIDER_CRD:
@@ -154,7 +159,7 @@ def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) ->
 
 def _warn_of_absent(holder: Holder, namespace: str, name: str, field: str) -> None:
     """The name is kept, so that what refers to it shows up as disabled until the object is there."""
-    if holder.view.get("TraefikService", namespace, name) is None:
+    if not holder.view.has(TRAEFIK_SERVICE.name, namespace, name):
         holder.report.warning(
             "TraefikServiceNotFound",
             f"there is no TraefikService {namespace}/{name}; what refers to it will be disabled",

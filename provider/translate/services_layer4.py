@@ -23,6 +23,7 @@ from config.layer4 import (
 )
 from config.names import layer4_child_name
 from provider.findings import Rejected
+from provider.resources.kinds import SERVERS_TRANSPORT_TCP
 from provider.resources.traefik_layer4 import ServiceTCP, ServiceUDP
 from provider.translate.holder import Holder
 from provider.translate.output import Output
@@ -118,7 +119,7 @@ def _udp(holder: Holder, spec: ServiceUDP, field: str) -> UDPService:
 
 def _tcp(holder: Holder, spec: ServiceTCP, field: str) -> TCPService:
     addresses = load_addresses(holder, spec, field, _CLOSED)
-    transport = transport_reference(holder, spec.servers_transport)
+    transport = transport_reference(holder, spec.servers_transport, SERVERS_TRANSPORT_TCP.name, f"{field}.")
     _note_tcp(holder, spec, field)
     return TCPService(
         load_balancer=TCPLoadBalancer(

@@ -6,6 +6,7 @@ What only the workers could refuse (cycles, percentages) is emitted, so that it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +24,8 @@ from provider.translate.output import Output
 from provider.translate.references import OWN_SUFFIX
 from provider.translate.service_cycles import KIND, cycle_from
 from provider.translate.view import View
+
+_STATUS: Final = re.compile(r"[0-9]+(?:-[0-9]+)?")
 
 
 class Composition(NamedTuple):
@@ -155,6 +158,16 @@ def _failover(holder: Holder, given: written.Failover, into: dict[str, Service])
                 advice="list the status codes that make the fallback answer, such as 500-599",
             )
         )
+    for index, status in enumerate(errors.status):
+        if not _STATUS.fullmatch(status):
+            holder.report.rejected(
+                Rejected(
+                    "InvalidStatus",
+                    f"the service will be disabled: {status} is neither a status code nor a range of them",
+                    field=f"spec.failover.errors.status[{index}]",
+                    advice="write a code such as 503, or a range such as 500-599",
+                )
+            )
     return Service(failover=Failover(service=main, fallback=fallback, errors=errors))
 
 

@@ -7,35 +7,82 @@ builder keeps the former one and translates again when all of `missing` has arri
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from provider.options import TranslationOptions
 from provider.resources.core import ConfigMap, EndpointSlice, Node, Secret, Service, Unread
+from provider.resources.gateway import ReferenceGrant
 from provider.resources.ingress import IngressClass
-from provider.resources.kinds import CONFIG_MAP, INGRESS_CLASS, SECRET, SERVICE, Kind, ObjectKey
+from provider.resources.kinds import (
+    CONFIG_MAP,
+    INGRESS_CLASS,
+    REFERENCE_GRANT,
+    SECRET,
+    SERVICE,
+    Kind,
+    ObjectKey,
+)
 from provider.resources.traefik import IngressRoute
-from provider.store import ALL_NODES, Store, all_of
+from provider.store import ALL_NODES, Store, all_of, presence_of
+
+
+class Reference(NamedTuple):
+    """The name of another object in the output; `namespace` is the one whose object is meant."""
+
+    section: str
+    name: str
+    namespace: str
 
 
 class View:
-    """Reads of one object's translation. `reads` also holds keys that were looked for and not found."""
+    """Reads of one object's translation. `reads` also holds keys that were looked for and not found.
 
-    __slots__ = ("_store", "missing", "options", "reads")
+    `references`: output names that the translation wrote down for objects of others, with the path of the field.
+    """
+
+    __slots__ = ("_store", "missing", "options", "reads", "references")
 
     def __init__(self, store: Store, options: TranslationOptions) -> None:
         self._store = store
         self.options = options
         self.reads: set[ObjectKey] = set()
         self.missing: set[ObjectKey] = set()
+        self.references: dict[Reference, str] = {}
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """An object of a kind that routes: a custom resource or an Ingress."""
         self.reads.add(ObjectKey(kind, namespace, name))
         return self._store.get(kind, namespace, name)
 
+    def has(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether there is such an object of a kind that routes. A change of it is no matter to who asks this."""
+        self.reads.add(presence_of(kind, namespace, name))
+        return self._store.get(kind, namespace, name) is not None
+
+    def names_in(self, kind: str, namespace: str) -> Collection[str]:
+        """Names of all objects of a kind that routes in a namespace."""
+        self.reads.add(all_of(kind, namespace))
+        return self._store.names_in(kind, namespace)
+
+    def refer(self, section: str, name: str, namespace: str, field: str) -> None:
+        """Note that the output will hold `name`, and that it means an object of `namespace`."""
+        self.references.setdefault(Reference(section, name, namespace), field)
+
+    def grants(self, namespace: str) -> list[ReferenceGrant]:
+        """What the namespace allows to others."""
+        key = all_of(REFERENCE_GRANT.name, namespace)
+        self.reads.add(key)
+        if self._store.is_awaited(key):
+            self.reads.add(all_of(REFERENCE_GRANT.name))
+            self.missing.add(key)
+        return self._store.grants(namespace)
+
     def names(self, kind: str) -> list[tuple[str, str]]:
-        """(namespace, name) of all objects of a kind that routes, sorted. Coming and going makes a reader translate
-        again, so this is for the few objects that need it."""
+        """(namespace, name) of all objects of a kind that routes, sorted.
+
+        Coming and going makes a reader translate again, so this is for the few objects that need it.
+        """
         self.reads.add(all_of(kind))
         return sorted((key.namespace, key.name) for key in self._store.keys(kind))
 
@@ -49,6 +96,7 @@ class View:
             return None
         self.reads.add(key)
         if self._store.is_awaited(key):
+            self.reads.add(all_of(key.kind))
             self.missing.add(key)
         found: IngressClass | None = self._store.get(*key)
         return found

@@ -35,6 +35,14 @@ def test_router_name_of_a_dotted_object() -> None:
     assert name == "default-test-route-6b204d94623b3df4370c"
 
 
+@pytest.mark.behaviour("PR-6")
+def test_names_of_tcp_and_udp_keep_dots() -> None:
+    tcp = names.tcp_router_name("default", "test.route", "HostSNI(`foo.com`)")
+    assert tcp == "default-test.route-fdd3e9338e47a45efefc"
+    assert names.layer4_child_name(tcp, "whoami.x", 80) == f"{tcp}-whoami.x-80"
+    assert names.udp_router_name("default", "dns.v2", 0) == "default-dns.v2-0"
+
+
 @pytest.mark.behaviour("PR-4")
 def test_a_blank_makes_another_router() -> None:
     assert names.rule_hash("Host(`a`)&&Path(`/b`)") != names.rule_hash("Host(`a`) && Path(`/b`)")

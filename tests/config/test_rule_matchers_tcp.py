@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.rule_matchers_tcp import TCP, V2, V3
-from config.rules import And, Matcher, Not, RuleError, hosts_of, parse
+from config.rules import And, Matcher, Not, RuleError, parse, server_names_of
 
 TAKEN_V3 = [
     "HostSNI(`*`)",
@@ -123,9 +123,20 @@ def test_the_tree_is_that_of_http() -> None:
     assert tree == And((Matcher("HostSNI", (b"A.example",)), Not(Matcher("ALPN", (b"h2",)))))
 
 
-def test_names_are_those_of_host_sni() -> None:
-    tree = parse("HostSNI(`B.example`, `*`) || !HostSNI(`a.example`) || HostSNIRegexp(`c`)", "v2", TCP)
-    assert hosts_of(tree) == ("b.example", "*", "a.example")
+@pytest.mark.parametrize(
+    ("rule", "names"),
+    [
+        (
+            "HostSNI(`B.example`, `*`) || HostSNI(`a.example`) || HostSNIRegexp(`c`)",
+            ("b.example", "*", "a.example"),
+        ),
+        ("!HostSNI(`a`) && HostSNI(`b`, `b`)", ("b",)),
+        ("!(HostSNI(`a`) || !HostSNI(`b`))", ("b",)),
+        ("ClientIP(`10.0.0.1`)", ()),
+    ],
+)
+def test_server_names(rule: str, names: tuple[str, ...]) -> None:
+    assert server_names_of(parse(rule, "v2", TCP)) == names
 
 
 def test_both_syntaxes_have_the_same_matchers() -> None:

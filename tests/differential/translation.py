@@ -23,10 +23,10 @@ import yaml
 
 from config.dynamic import SECTIONS, objects_of
 from config.masking import printable
-from config.names import PROVIDER_CRD
+from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from config.shape import Shape
 from config.static_load import load
-from config.static_providers import KubernetesCRD
+from config.static_providers import KubernetesCRD, KubernetesIngress, KubernetesOptions
 from config.tls import TLSOptions
 from provider.kube.watch import ListWatch
 from provider.options import TranslationOptions
@@ -42,6 +42,7 @@ Objects = dict[str, dict[str, Any]]
 UNSEEN: Final = frozenset(("rootCAs", "certificates", "caFiles", "defaultCertificate"))
 """Members that the original shows nowhere."""
 SENTINEL: Final = "zz-sentinel"
+_SECTIONS: Final = {PROVIDER_CRD: "kubernetescrd", PROVIDER_INGRESS: "kubernetesingress"}
 _CIPHER_SUITES: Final = (
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
@@ -84,17 +85,23 @@ def compare(manifests: str, options: Sequence[str] = ()) -> list[str]:
     return translate(manifests, options).differences()
 
 
-def translate(manifests: str, options: Sequence[str] = ()) -> Translation:
+def translate(manifests: str, options: Sequence[str] = (), provider: str = PROVIDER_CRD) -> Translation:
     """Both translations. `options` are arguments such as `--providers.kubernetescrd.allowemptyservices=true`.
 
-    Needs the real Traefik, and takes as long as it needs to start.
+    `provider`: the one that is compared. Needs the real Traefik, and takes as long as it needs to start.
     """
-    settings = _settings(options)
+    section = _SECTIONS[provider]
+    settings = _settings(section, options)
+    if isinstance(settings, KubernetesIngress):
+        sentinel, ours_options = _sentinel_ingress(settings), TranslationOptions.of_ingress(settings)
+    else:
+        sentinel, ours_options = _sentinel(settings), TranslationOptions.of(settings)
     with KubeServer() as kube, tempfile.TemporaryDirectory() as folder:
         kube.apply(manifests)
-        kube.apply(_sentinel(settings))
-        theirs, log = _theirs(kube, options, Path(folder))
-        result = build(_store(kube, settings), TranslationOptions.of(settings))
+        kube.apply(sentinel)
+        given = [f"--providers.{section}.endpoint={kube.url}", "--log.format=json", *options]
+        theirs, log = _theirs(provider, _namespace(settings), given, Path(folder))
+        result = build(_store(kube, settings), ours_options, provider)
     ours: Objects = {}
     for section, name, value in objects_of(result.configuration):
         if SENTINEL not in name:
@@ -102,15 +109,22 @@ def translate(manifests: str, options: Sequence[str] = ()) -> Translation:
     return Translation(theirs, ours, result, log)
 
 
-def _settings(options: Sequence[str]) -> KubernetesCRD:
-    static = load(["--providers.kubernetescrd=true", *options], {}, Path("/nonexistent"), validate=False).static
-    return static.providers.kubernetes_crd or KubernetesCRD()
+def _settings(section: str, options: Sequence[str]) -> KubernetesCRD | KubernetesIngress:
+    given = [f"--providers.{section}=true", *options]
+    providers = load(given, {}, Path("/nonexistent"), validate=False).static.providers
+    settings = providers.kubernetes_crd if section == _SECTIONS[PROVIDER_CRD] else providers.kubernetes_ingress
+    assert settings is not None
+    return settings
+
+
+def _namespace(settings: KubernetesOptions) -> str:
+    return settings.namespaces[0] if settings.namespaces else SENTINEL
 
 
 def _sentinel(settings: KubernetesCRD) -> str:
     """A route that is taken whatever the options: when it shows up in their API, so does everything else."""
     key, _, value = settings.label_selector.partition("=")
-    namespace = settings.namespaces[0] if settings.namespaces else SENTINEL
+    namespace = _namespace(settings)
     route = {
         "apiVersion": "traefik.io/v1alpha1",
         "kind": "IngressRoute",
@@ -133,15 +147,47 @@ def _sentinel(settings: KubernetesCRD) -> str:
     return yaml.safe_dump(route)
 
 
-def _theirs(kube: KubeServer, options: Sequence[str], folder: Path) -> tuple[Objects, str]:
-    given = [f"--providers.kubernetescrd.endpoint={kube.url}", "--log.format=json", *options]
+def _sentinel_ingress(settings: KubernetesIngress) -> str:
+    """The same for Ingresses, which need a Service."""
+    key, _, value = settings.label_selector.partition("=")
+    metadata: dict[str, Any] = {"name": SENTINEL, "namespace": _namespace(settings)}
+    backend = {"service": {"name": SENTINEL, "port": {"number": 80}}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"clusterIP": "10.96.9.9", "ports": [{"port": 80}]},
+    }
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": SENTINEL}},
+        "addressType": "IPv4",
+        "ports": [{"name": "", "port": 80}],
+        "endpoints": [{"addresses": ["10.9.9.9"]}],
+    }
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            **metadata,
+            "labels": {key: value} if key else {},
+            "annotations": {"kubernetes.io/ingress.class": settings.ingress_class},
+        },
+        "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Exact", "backend": backend}]}}]},
+    }
+    return yaml.safe_dump_all([service, endpoints, ingress])
+
+
+def _theirs(provider: str, namespace: str, given: Sequence[str], folder: Path) -> tuple[Objects, str]:
+    """`namespace` is that of the sentinel."""
     proxy = Proxy("traefik", [str(traefik_binary()), *given], folder)
     try:
-        proxy.wait_for_router(SENTINEL)
+        proxy.wait_for_router(f"{namespace}-{SENTINEL}")
         rawdata, log = proxy.rawdata(), proxy.log()
     finally:
         proxy.stop()
-    logged = _logged_configuration(log)
+    logged = _logged_configuration(provider, log)
     found: Objects = {}
     for section in SECTIONS:
         part, name = section.split(".")
@@ -149,25 +195,25 @@ def _theirs(kube: KubeServer, options: Sequence[str], folder: Path) -> tuple[Obj
         if section != "tls.certificates":
             found[section] = {key: _visible(value) for key, value in objects.items() if SENTINEL not in key}
     for name in found["http.middlewares"]:
-        shown = rawdata["middlewares"][f"{name}@{PROVIDER_CRD}"]
+        shown = rawdata["middlewares"][f"{name}@{provider}"]
         found["http.middlewares"][name] = {k: v for k, v in shown.items() if k not in _RUNTIME}
     return found, log
 
 
-def _logged_configuration(log: str) -> dict[str, Any]:
+def _logged_configuration(provider: str, log: str) -> dict[str, Any]:
     for line in reversed(log.splitlines()):
         record = json.loads(line)
-        if record.get("providerName") == PROVIDER_CRD and SENTINEL in json.dumps(record.get("config", "")):
+        if record.get("providerName") == provider and SENTINEL in json.dumps(record.get("config", "")):
             found: dict[str, Any] = record["config"]
             return found
     raise AssertionError("no configuration in the log")
 
 
-def _store(kube: KubeServer, settings: KubernetesCRD) -> Store:
+def _store(kube: KubeServer, settings: KubernetesOptions) -> Store:
     """Everything the API server has, as our informers would read it."""
     store = Store()
     for kind in KINDS.values():
-        selector = settings.label_selector if kind.is_custom else kind.selector
+        selector = settings.label_selector if kind.routes else kind.selector
         for namespace in settings.namespaces if kind.namespaced and settings.namespaces else [""]:
             query = urllib.parse.urlencode({"labelSelector": selector} if selector else {})
             with urllib.request.urlopen(f"{kube.url}{kind.path(namespace)}?{query}", timeout=20) as answer:

@@ -67,7 +67,9 @@ def test_text_for_people(tmp_path: Path) -> None:
 
 
 def test_what_moves_the_cursor_is_escaped(tmp_path: Path) -> None:
-    path = write(tmp_path, route("r", rule("Host(`a`) && Path(`/\x1b[2J`)", A)), service("a"), endpoints("a", "10.0.0.1"))
+    path = write(
+        tmp_path, route("r", rule("Host(`a`) && Path(`/\x1b[2J`)", A)), service("a"), endpoints("a", "10.0.0.1")
+    )
     assert "\x1b" not in pointsman("check", path).stdout
 
 
@@ -76,7 +78,11 @@ def test_what_moves_the_cursor_is_escaped(tmp_path: Path) -> None:
     [
         ([route("r", rule("Host(`a`)", A)), service("a"), endpoints("a", "10.0.0.1")], [], 0),
         ([route("r", rule("Host(`a`)", A, syntax="v3")), service("a"), endpoints("a", "10.0.0.1")], [], 0),
-        ([route("r", rule("Host(`a`)", A, syntax="v3")), service("a"), endpoints("a", "10.0.0.1")], ["--strict"], 1),
+        (
+            [route("r", rule("Host(`a`)", A, syntax="v3")), service("a"), endpoints("a", "10.0.0.1")],
+            ["--strict"],
+            1,
+        ),
         ([route("r", rule("Host(`a`)", A)), service("a")], [], 1),
         ([route("r", rule("Host(`a`)", A)), service("a")], ["--assume-endpoints", "--strict"], 0),
         ([route("r", rule("Host(`a`)", A), namespace="x")], ["--namespace", "y"], 0),

@@ -91,7 +91,9 @@ def test_a_variable_that_cannot_be_read_counts_as_none() -> None:
 def test_a_generation_of_another_layout_is_left_aside(page: ControlPage) -> None:
     generations = Generations(page)
     descriptor = os.memfd_create("other")
-    assert not upgrade.adopt_generation(Heritage(generation_descriptor=descriptor, kinds_listed=1), generations, page)
+    assert not upgrade.adopt_generation(
+        Heritage(generation_descriptor=descriptor, kinds_listed=1), generations, page
+    )
     assert not upgrade.adopt_generation(Heritage(), generations, page)
     assert generations.descriptor == -1
     assert page[Head.KINDS_LISTED] == 0

@@ -2,7 +2,8 @@
 
     about:          what the case shows
     behaviours:     numbered behaviours it proves
-    options:        options of providers.kubernetesCRD, by Traefik's names
+    provider:       whose configuration it is, kubernetescrd if not said
+    options:        options of providers.kubernetesCRD or providers.kubernetesIngress, by Traefik's names
     uses:           names of objects in base.yaml
     manifests:      further objects
     configuration:  the expected configuration
@@ -22,11 +23,13 @@ import yaml
 
 from config.dynamic import Configuration
 from config.findings import Finding
+from config.names import PROVIDER_CRD
 from config.static_load import from_mapping
 from provider.kube.selectors import parse_selector
-from provider.manifest_objects import Gathering
+from provider.manifest_objects import Gathering, Scope
 from provider.options import TranslationOptions
 from provider.resources.kinds import KINDS
+from provider.sources import translation_options
 from provider.store import Store
 from provider.translate.builder import BuildResult, build
 
@@ -59,18 +62,21 @@ class Case:
         return msgspec.convert(self.content.get("findings") or [], list[Finding])
 
     def build(self) -> BuildResult:
-        static = from_mapping({"providers": {"kubernetesCRD": self.content.get("options") or {}}})
-        settings = static.providers.kubernetes_crd
+        provider, given = self.content.get("provider", PROVIDER_CRD), self.content.get("options") or {}
+        section = "kubernetesCRD" if provider == PROVIDER_CRD else "kubernetesIngress"
+        static = from_mapping({"providers": {section: given}})
+        options = translation_options(static)[provider]
+        settings = static.providers.kubernetes_crd or static.providers.kubernetes_ingress
         assert settings is not None
-        options = TranslationOptions.of(settings)
-        return build(store_of(self.objects, settings.label_selector, options), options)
+        return build(store_of(self.objects, settings.label_selector, options), options, provider)
 
 
 def store_of(
     documents: list[dict[str, Any]], selector: str = "", options: TranslationOptions | None = None
 ) -> Store:
     """A store as the API server would fill it: namespaces and defaults filled in, selection applied."""
-    gathering = Gathering(parse_selector(selector), (options or TranslationOptions()).watches)
+    scope = Scope(parse_selector(selector), (options or TranslationOptions()).watches)
+    gathering = Gathering(*scope, ingress=scope)
     for document in documents:
         gathering.add("case.yaml", document)
     store = Store()

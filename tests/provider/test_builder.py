@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from config.names import http_router_name
 from provider.options import TranslationOptions
 from provider.resources.decode import from_plain, key_of
-from provider.resources.kinds import KINDS, ObjectKey
+from provider.resources.kinds import KINDS, SECRET, ObjectKey
 from provider.sections import Sections
 from provider.store import CLUSTER, SOURCES, Store
 from provider.translate.builder import Builder, build
 from provider.translate.contested import Contested
-from tests.provider.support import Json, endpoints, route, rule, service
+from tests.provider.support import Json, endpoints, middleware, route, rule, secret, service
 
 # Few names, so that objects meet: `a/b-x` and `a-b/x` even write the same keys.
 ROUTE_PLACES = st.sampled_from([("a", "b-x"), ("a-b", "x"), ("a", "x")])
@@ -201,6 +201,69 @@ def test_nodes_are_wanted_once_a_route_has_asked() -> None:
     builder.update(store, store.take_changed())
     wanted.append("Node" in builder.readers.kinds)
     assert wanted == [False, True, True]
+
+
+def auth(secret_name: str) -> Json:
+    return middleware("auth", basicAuth={"secret": secret_name})
+
+
+def users(builder: Builder) -> list[str]:
+    (found,) = builder.sections["http.middlewares"].values()
+    assert found.basic_auth is not None
+    return list(found.basic_auth.users)
+
+
+def test_a_translation_that_waits_keeps_its_former_result() -> None:
+    store, builder = Store(), Builder(TranslationOptions())
+    put(store, secret("a", users="a:x"))
+    put(store, secret("b", users="b:x"))
+    put(store, auth("a"))
+    builder.update(store, store.take_changed())
+    store.strip([ObjectKey("Secret", "default", "b")])
+    put(store, auth("b"))
+    changes = builder.update(store, store.take_changed())
+    assert changes.names == {}
+    assert users(builder) == ["a:x"]
+    key, wanted = ObjectKey("Middleware", "default", "auth"), ObjectKey("Secret", "default", "b")
+    assert builder.pending == {key: {wanted}}
+    assert builder.readers.is_read(wanted)
+    assert builder.readers.take_released() == [ObjectKey("Secret", "default", "a")]
+    put(store, secret("b", users="b:x"))
+    builder.update(store, store.take_changed())
+    assert users(builder) == ["b:x"]
+    assert builder.pending == {}
+
+
+def test_a_waiting_object_may_go() -> None:
+    store, builder = Store(), Builder(TranslationOptions())
+    store.expect(SECRET)
+    put(store, auth("a"))
+    builder.update(store, store.take_changed())
+    assert builder.pending
+    store.remove(ObjectKey("Middleware", "default", "auth"))
+    builder.update(store, store.take_changed())
+    assert builder.pending == {}
+    assert not builder.readers.is_read(ObjectKey("Secret", "default", "a"))
+
+
+def test_the_list_of_an_awaited_kind_ends_the_waiting() -> None:
+    store, builder = Store(), Builder(TranslationOptions())
+    store.expect(SECRET)
+    put(store, auth("a"))
+    builder.update(store, store.take_changed())
+    assert "Secret" in builder.readers.kinds
+    assert builder.result(store).findings == []
+    store.arrived(SECRET, "")
+    builder.update(store, store.take_changed())
+    assert builder.pending == {}
+    assert len(builder.result(store).findings) == 1
+
+
+def test_the_first_who_names_a_certificate_decides_where_it_goes() -> None:
+    names: Contested[str] = Contested(first_wins=True)
+    names.replace((1, "a", "route"), {}, {"ns/s": "default store"})
+    names.replace((0, "b", "store"), {}, {"ns/s": "its own store"})
+    assert names["ns/s"] == "its own store"
 
 
 def test_contested_names_go_to_the_greatest_owner() -> None:

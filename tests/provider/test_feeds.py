@@ -76,15 +76,12 @@ def test_trouble_after_the_list_keeps_the_view_complete() -> None:
 def test_a_missing_optional_crd_means_that_there_are_no_objects() -> None:
     feeds = expecting(MIDDLEWARES)
     feeds.in_trouble(MIDDLEWARES, KindMissing("404", MIDDLEWARE))
-    assert feeds.settled
-    assert feeds.complete
-    assert feeds.in_sync
+    assert (feeds.settled, feeds.complete, feeds.in_sync) == (True, True, True)
     (finding,) = feeds.findings()
     assert finding.severity == "warning"
     assert "middlewares.traefik.io" in finding.advice
     feeds.in_trouble(MIDDLEWARES, Forbidden("403", MIDDLEWARE, ""))
-    assert feeds.settled
-    assert not feeds.complete
+    assert (feeds.settled, feeds.complete) == (True, False)
     assert feeds.findings()[0].severity == "error"
 
 
@@ -94,16 +91,14 @@ def test_a_kind_that_was_known_before_holds_back() -> None:
         feeds = Feeds(bit(MIDDLEWARE))
         feeds.expect(MIDDLEWARES)
         feeds.in_trouble(MIDDLEWARES, error)
-        assert not feeds.settled
-        assert not feeds.complete
+        assert (feeds.settled, feeds.complete) == (False, False)
         (finding,) = feeds.findings()
         assert finding.severity == "error"
         assert "the configuration from then stays in force" in finding.message
         assert finding.advice.startswith(error.advice)
         assert "restart" in finding.advice
         feeds.listed(MIDDLEWARES)
-        assert feeds.settled
-        assert feeds.complete
+        assert (feeds.settled, feeds.complete) == (True, True)
 
 
 def test_what_was_listed_is_remembered_for_the_next_provider() -> None:

@@ -174,8 +174,10 @@ def test_a_restarted_provider_does_not_unlearn_a_kind(trouble: str) -> None:
             server.forbid("IngressRoute")
         else:
             server.remove_kind("IngressRoute")
+        before = len(server.requests)
         with running(static_for(server.url), generation=1, kinds_listed=mask) as provider:
-            assert provider.receives_nothing(1.5)
+            wait_until(lambda: any("ingressroutes" in one.path for one in server.requests[before:]))
+            assert provider.receives_nothing(1.0)
             assert provider.page[Head.KINDS_LISTED] == mask
             if trouble == "forbidden":
                 server.allow("IngressRoute")
@@ -184,7 +186,6 @@ def test_a_restarted_provider_does_not_unlearn_a_kind(trouble: str) -> None:
             assert set(provider.receive().routers) == {KEY}
             os.kill(provider.process.pid, signal.SIGTERM)
             output = provider.ended()
-    print(output)
     assert "they could be read before, so the configuration from then stays in force" in output
     assert "if they are gone for good, restart" in output
 

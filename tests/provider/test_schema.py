@@ -51,6 +51,10 @@ def nodes(node: Schema) -> Iterator[Schema]:
 
 def errors(value: Any, node: Schema, path: str = "") -> list[str]:
     """What the API server would say, unknown fields (which it drops, and kubectl refuses) included."""
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return []
+    if isinstance(value, str) and not re.search(node.get("pattern", ""), value):
+        return [f"{path}: does not match"]
     if node.get("x-kubernetes-int-or-string"):
         return [] if isinstance(value, int | str) and not isinstance(value, bool) else [f"{path}: int or string"]
     types = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}

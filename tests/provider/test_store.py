@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from provider.resources.core import Metadata, Secret, Unread
 from provider.resources.decode import Malformed, decode, from_plain
-from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, NODE, SERVICE, ObjectKey
-from provider.store import ALL_NODES, MANIFESTS, Store
-from tests.provider.support import Json, endpoints, route, rule, service
+from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, NODE, SECRET, SERVICE, ObjectKey
+from provider.store import ALL_NODES, MANIFESTS, Store, all_of
+from tests.provider.support import Json, endpoints, route, rule, secret, service
 
 
 def put(store: Store, plain: Json, source: str = "cluster") -> bool:
@@ -138,3 +139,70 @@ def test_null_counts_as_left_out() -> None:
         ENDPOINT_SLICE, b'{"metadata": {"name": "e", "labels": null}, "ports": null, "endpoints": null}'
     )
     assert piece.service_name == ""
+
+
+def test_coming_and_going_of_custom_resources_is_reported_for_their_kind() -> None:
+    store = Store()
+    one = ObjectKey("IngressRoute", "default", "r")
+    put(store, route("r", rule("Host(`a`)")))
+    assert store.take_changed() == {one, all_of("IngressRoute")}
+    put(store, route("r", rule("Host(`b`)")))
+    assert store.take_changed() == {one}
+    store.remove(one)
+    assert store.take_changed() == {one, all_of("IngressRoute")}
+
+
+SECRET_KEY = ObjectKey("Secret", "default", "s")
+
+
+def test_stripped_objects_exist_without_content() -> None:
+    store = Store()
+    put(store, secret("s", a="b"))
+    store.take_changed()
+    assert not store.is_unread(SECRET_KEY)
+    store.strip([SECRET_KEY, ObjectKey("Secret", "default", "absent")])
+    assert store.is_unread(SECRET_KEY)
+    assert isinstance(store.get(*SECRET_KEY), Unread)
+    assert store.get("Secret", "default", "absent") is None
+    assert put(store, secret("s", a="b")), "its return matters, though the store has had it before"
+    assert not store.insert(SECRET, from_plain(SECRET, secret("s", a="b")))
+
+
+def test_a_malformed_object_that_nobody_reads_is_forgotten_but_exists() -> None:
+    store = Store()
+    broken = secret("s")
+    broken["data"] = {"a": "not base64!"}
+    store.insert_json(SECRET, msgspec.json.encode(broken))
+    assert [finding.reason for finding in store.findings()] == ["Malformed"]
+    store.strip([SECRET_KEY])
+    assert store.findings() == []
+    assert store.is_unread(SECRET_KEY)
+
+
+def test_manifests_are_never_stripped() -> None:
+    store = Store()
+    put(store, secret("s", a="b"), MANIFESTS)
+    store.strip([SECRET_KEY])
+    assert isinstance(store.get(*SECRET_KEY), Secret)
+
+
+def test_what_is_awaited_ends_with_the_list() -> None:
+    store = Store()
+    for namespace in ("a", "b"):
+        store.expect(SECRET, namespace)
+    assert store.is_awaited(ObjectKey("Secret", "a", "s"))
+    assert not store.is_awaited(ObjectKey("Secret", "c", "s"))
+    store.arrived(SECRET, "a")
+    assert store.take_changed() == {all_of("Secret")}
+    assert not store.is_awaited(ObjectKey("Secret", "a", "s"))
+    assert store.is_awaited(ObjectKey("Secret", "b", "s"))
+    store.arrived(SECRET, "a")
+    assert store.take_changed() == set()
+
+
+def test_a_secret_does_not_show_its_content() -> None:
+    store = Store()
+    put(store, secret("s", password="hidden"))
+    unread = Unread(metadata=Metadata(namespace="default", name="s"))
+    assert repr(store.get(*SECRET_KEY)) == "<Secret default/s: password>"
+    assert "hidden" not in repr(store) + repr(unread)

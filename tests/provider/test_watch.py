@@ -22,9 +22,10 @@ from provider.kube.watch import (
     Removed,
     Snapshot,
 )
+from provider.resources.core import Secret, Unread
 from provider.resources.decode import Malformed
-from provider.resources.kinds import INGRESS_ROUTE, SERVICE, ObjectKey
-from tests.provider.support import route, rule, service
+from provider.resources.kinds import INGRESS_ROUTE, SECRET, SERVICE, ObjectKey
+from tests.provider.support import route, rule, secret, service
 
 
 def machine(selector: str = "", namespace: str = "") -> ListWatch:
@@ -270,3 +271,24 @@ def test_a_line_without_end_is_refused() -> None:
     splitter.feed(b"x" * 60)
     with pytest.raises(ServerTrouble):
         splitter.feed(b"x" * 60)
+
+
+def test_of_objects_that_nobody_reads_only_the_name_is_kept() -> None:
+    read = {ObjectKey("Secret", "default", "used")}
+    watch = ListWatch(SECRET, "", random.Random(1), is_read=read.__contains__)
+    items = [secret("used", key="1"), secret("unused", key="2")]
+    body = json.dumps({"metadata": {"resourceVersion": "1"}, "items": items}).encode()
+    snapshot = watch.page(body)
+    assert snapshot is not None
+    used, unused = snapshot.objects
+    assert isinstance(used, Secret)
+    assert used.data == {"key": b"1"}
+    assert isinstance(unused, Unread)
+    line = json.dumps({"type": "MODIFIED", "object": secret("unused", key="3")}).encode()
+    change = watch.line(line)
+    assert isinstance(change, Put)
+    assert isinstance(change.resource, Unread)
+    read.add(ObjectKey("Secret", "default", "unused"))
+    change = watch.line(line)
+    assert isinstance(change, Put)
+    assert change.resource.data == {"key": b"3"}

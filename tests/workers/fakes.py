@@ -40,7 +40,7 @@ class FakeExchange(Exchange):
 
     write = finish = abort = inform = send  # type: ignore[assignment]
     read_body = take_body = cancel_read = watch = upgrade = send  # type: ignore[assignment]
-    body_complete = True  # type: ignore[assignment]
+    body_complete = True
 
 
 def environment(**changed: object) -> Environment:

@@ -164,3 +164,13 @@ def test_peer_address_of_a_dual_stack_socket(family: str) -> None:
 
     assert _peer_ip((family, 1)) == "192.0.2.1"
     assert _peer_ip(("::1", 1)) == "::1"
+
+
+def test_stopping_while_no_descriptor_is_left() -> None:
+    """ADV-F-10: the drain goes on."""
+    with Stage(handler=respond()) as stage:
+        exhausted = Exhausted(stage.listener)
+        stage.server._listener = exhausted  # type: ignore[assignment]
+        stage.server.stop_accepting()
+        assert exhausted.calls == 1
+        stage.server._listener = stage.listener

@@ -12,9 +12,9 @@ from config.static import EntryPoint
 from config.static_entrypoint import HTTP, ForwardedHeaders
 from workers.errors import UNDERSCORE_HEADER, Failure
 from workers.forwarded import Client, ForwardedPolicy
-from workers.headers import MANAGED_NAMES, upstream_head
+from workers.headers import MANAGED_NAMES, kinds_by_name, upstream_head
 from workers.http1.codec import IncomingRequest, parse_request
-from workers.http1.target import TargetPolicy
+from workers.http1.target import TargetPolicy, _hosts
 
 HOSTNAME = "proxy-1"
 Headers = list[tuple[bytes, bytes]]
@@ -311,3 +311,19 @@ def test_no_untrusted_request_forges_or_strips_identity(lines: list[bytes], touc
 def test_touched_or_not_the_server_sees_the_same(lines: list[bytes]) -> None:
     for options in ({}, {"insecure": True}):
         assert sent(*lines, **options) == sent(*lines, touch=True, **options)
+
+
+def test_names_and_hosts_of_any_length_are_not_kept() -> None:
+    """ADV-F-11: a few thousand headers of a megabyte each must not stay in memory."""
+    kinds_by_name.clear()
+    _hosts.clear()
+    request = read(b"x" * 30000 + b": 1", b"X-Short: 1", host=b"h" * 30000 + b":80")
+    assert isinstance(request, IncomingRequest)
+    assert request.host == b"h" * 30000
+    assert b"X-Forwarded-Host: " + b"h" * 30000 in upstream_head(request, request.host_header)
+    assert request.client._block == b""
+    assert max(map(len, kinds_by_name)) < 100
+    assert not _hosts
+    again = read()
+    assert isinstance(again, IncomingRequest)
+    assert again.client.forwarded_block(b"a.example") == again.client._block

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config.control_page import Cell, ControlPage, Head
+from config.findings import Finding
 from config.static_load import from_mapping
 from tests.workers.fakes import FakeExchange, balancer, environment, router, servers
 from workers.api import APIHandler, go_json
@@ -156,3 +157,34 @@ def test_base_path() -> None:
 
 def test_json_is_escaped_as_the_original_escapes_it() -> None:
     assert go_json({"a": "&<>é"}) == '{"a":"\\u0026\\u003c\\u003eé"}\n'.encode()
+
+
+def test_findings_with_filters() -> None:
+    found = [
+        Finding(kind="Middleware", namespace="b", name="m", severity="warning", reason="R", message="odd"),
+        Finding(
+            kind="IngressRoute", namespace="a", name="r", severity="error", reason="R", message="wrong", field="f"
+        ),
+    ]
+    api = APIHandler(from_mapping({"api": {}}), lambda: Runtime(environment()), list, lambda: found)
+
+    def names(query: bytes) -> list[str]:
+        exchange = FakeExchange(b"/api/findings")
+        exchange.request.query, exchange.request._query_values = query, None
+        api(exchange)
+        assert exchange.status == 200
+        return [one["name"] for one in json.loads(exchange.body)]
+
+    assert names(b"") == ["r", "m"], "errors first"
+    assert names(b"severity=warning") == ["m"]
+    assert names(b"namespace=a&namespace=b&kind=IngressRoute") == ["r"]
+    assert names(b"kind=Secret") == []
+    assert json.loads(answered(api, b"/api/findings").body)[0] == {
+        "kind": "IngressRoute",
+        "namespace": "a",
+        "name": "r",
+        "severity": "error",
+        "reason": "R",
+        "message": "wrong",
+        "field": "f",
+    }

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from config.findings import Finding
 from config.generation import (
     GenerationRefused,
     Meta,
@@ -111,3 +112,40 @@ def test_servers_survive_their_routes(bench: Bench) -> None:
     bench.apply(generation(1, {}, {}, ENDPOINTS))
     bench.apply(generation(2, ROUTES, SERVICES, ENDPOINTS))
     assert bench.published[-1].services["s" + P].servers == ENDPOINTS["s" + P]
+
+
+def with_findings(number: int, *findings: Finding) -> int:
+    """A generation that holds nothing but findings, each in the shard of its object's name."""
+    shards: dict[int, list[Finding]] = {}
+    for finding in findings:
+        shards.setdefault(shard_of(finding.name), []).append(finding)
+    values: dict[SectionKey, object] = {SectionKey("findings", key): shard for key, shard in shards.items()}
+    values[SectionKey("meta", 0)] = Meta(number=number, created_unix_seconds=1.0)
+    return write_generation(
+        number, [(key, body := encode_section(one), digest_of(body)) for key, one in values.items()]
+    )
+
+
+def finding(name: str, message: str = "wrong") -> Finding:
+    return Finding(kind="K", namespace="n", name=name, severity="error", reason="R", message=message)
+
+
+def test_findings_are_decoded_when_asked_for(bench: Bench) -> None:
+    assert bench.reloader.findings() == []
+    bench.apply(with_findings(1, finding("a"), finding("b")))
+    first = {one.name: one for one in bench.reloader.findings()}
+    assert sorted(first) == ["a", "b"]
+    bench.apply(with_findings(2, finding("a"), finding("b", "still wrong"), finding("c")))
+    second = {one.name: one for one in bench.reloader.findings()}
+    assert second["b"].message == "still wrong"
+    assert second["a"] is first["a"], "an unchanged shard is not decoded again"
+    bench.apply(with_findings(3))
+    assert bench.reloader.findings() == []
+
+
+def test_generations_are_not_held_for_ever(bench: Bench) -> None:
+    bench.apply(with_findings(1, finding("a")))
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(2, 20):
+        bench.apply(with_findings(number, finding("a", str(number))))
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from config.http import Router, RouterTLS, Server, Service
 from config.static_entrypoint import EncodedCharacters
 from config.tls import TLSOptions
-from tests.workers.fakes import FakeExchange, balancer, environment, router, servers, weighted
+from tests.workers.fakes import balancer, environment, router, servers, weighted
 from workers.models import Model, encoded_character_check
+from workers.proxy import ServiceHandler
 from workers.runtime import Changes, Environment, RouterState, Runtime
 from workers.tls_state import TLSChanges
 
@@ -277,13 +279,23 @@ def test_an_entry_point_with_a_model_gets_its_own_copy() -> None:
     assert list(alone.routers) == ["r" + P]
 
 
-@pytest.mark.parametrize(("path", "refused"), [(b"/a%2Fb", True), (b"/a%5Cb", False), (b"/a", False)])
-def test_encoded_characters(path: bytes, refused: bool) -> None:
-    served: list[object] = []
-    handler = encoded_character_check(EncodedCharacters(allow_encoded_slash=False))(served.append)
-    exchange = FakeExchange(path)
-    handler(exchange)
-    assert (exchange.status, bool(served)) == ((400, False) if refused else (0, True))
+@pytest.mark.parametrize("fails", [False, True])
+def test_new_servers_are_asked_when_the_new_routes_are_and_not_before(fails: bool) -> None:
+    first = runtime({"r": router()}, {"s": balancer()}, {"s": servers(1)})
+    handler = first.services["s" + P].handler
+    assert isinstance(handler, ServiceHandler)
+    before, seen = handler.balancer, []
+
+    def pause() -> None:
+        seen.append(handler.balancer)
+        if fails:
+            raise KeyError("ours")
+
+    changes = Changes(routers={"r" + P: router("Host(`b`)")}, endpoints={"s" + P: servers(2)})
+    with pytest.raises(KeyError) if fails else contextlib.nullcontext():
+        first.updated(2, changes, pause)
+    assert set(seen) == {before}, "a request meets the old servers while routers are compiled"
+    assert (handler.balancer is before) == fails, "nothing of a generation that fails is in force"
 
 
 NAMES = st.sampled_from("abc")

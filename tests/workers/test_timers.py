@@ -135,3 +135,20 @@ def test_nothing_is_early_and_nothing_is_lost(steps: list[tuple[int, float]]) ->
 
 def test_current_wheel_is_one_for_each_hub() -> None:
     assert current_wheel() is current_wheel()
+
+
+def test_an_entry_that_was_left_while_the_wheel_stood_is_not_passed_over() -> None:
+    """A pool keeps its entry when its last connection goes, and with it the wheel's last user."""
+    wheel, clock = make()
+    wheel.acquire()
+    entry = Entry(wheel.tick + 10)
+    wheel.schedule(entry, entry.due)
+    wheel.release()
+    clock.now += 60
+    entry.due = 700
+    wheel.acquire()
+    assert (entry.seen, entry.scheduled) == ([wheel.tick], 700)
+    advance(wheel, clock, 11)
+    assert entry.seen[1:] == [700]
+    wheel.release()
+    wheel.close()

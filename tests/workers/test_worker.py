@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +47,17 @@ class Notes:
             raise KeyError("ours")
         gevent.sleep(0)
         self.note(f"apply {content}")
+        if content == "full":
+            gevent.spawn(self.use_up_descriptors)
+
+    def use_up_descriptors(self) -> None:
+        used = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 8, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                os.open(os.devnull, os.O_RDONLY)
+        print([(f, os.readlink(f"/proc/self/fd/{f}")) for f in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{f}")], __import__("resource").getrlimit(7))
+        self.note("used up")
 
     def terminate(self) -> None:
         self.note("terminate")
@@ -162,6 +175,17 @@ def test_of_several_waiting_generations_the_newest_is_applied(fork: Callable[...
     forked.send("four")
     assert forked.told() == "apply four"
     assert forked.said() == APPLIED, "one that failed is not acknowledged"
+
+
+def test_a_generation_arrives_although_no_descriptor_is_left(fork: Callable[..., Forked]) -> None:
+    """ADV-F-12: a flood of connections must not cut the worker off from its configuration."""
+    forked = fork()
+    assert forked.told() == "start"
+    forked.send("full")
+    assert [forked.told(), forked.told()] == ["apply full", "used up"]
+    for _ in range(3):
+        forked.send("older", "newer")
+        assert forked.told() == "apply newer"
 
 
 def test_a_refused_inherited_generation_does_not_stop_it(fork: Callable[..., Forked]) -> None:

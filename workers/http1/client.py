@@ -25,7 +25,7 @@ from workers.http1.framing import (
 from workers.http1.late_head import final_head, read_after
 from workers.http1.pump import BodyPump
 from workers.http1.responses import IncomingHead, parse_response
-from workers.stream import Stream, StreamBroken, StreamError
+from workers.stream import READ_BYTES, Stream, StreamBroken, StreamError
 from workers.timers import NEVER, TimerWheel
 from workers.tunnel import Tunnel
 from workers.upstream.pool import UpstreamConnection
@@ -59,21 +59,22 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
         try:
             data = stream.read()
         except StreamError as error:
-            data = read_after(error, exchange, stream, pump)
+            data = read_after(error, stream, pump)
         response = parse_response(data) if data else None
         if not isinstance(response, IncomingHead) or response.status < 200:
             response, data = final_head(response, data, exchange, stream, pump)
-        if header_ticks < NEVER:
+        if header_ticks < NEVER or pump is not None:
             stream.set_read_deadline(NEVER)
         body = data[response.consumed :]
         status = response.status
         if status == 101:
-            _switch_protocols(exchange, stream, response, body)
+            _switch_protocols(exchange, stream, response, body, pump)
         elif (
             response.content_length == len(body)
             and pump is None
             and request.method != b"HEAD"
             and status not in _WITHOUT_BODY
+            and len(data) < READ_BYTES  # a full read may have left more behind
         ):
             exchange.upstream = None
             if response.keep_alive:
@@ -187,6 +188,10 @@ def _keep(
     """Return the connection to its pool if nothing is left on it in either direction."""
     if not response.keep_alive or decoder.rest or (pump is not None and not pump.done):
         return False
+    if response.status == 204 and response.length_given and response.content_length:
+        return False  # a body that must not be: who knows whether it is still to come
+    if not connection.stream.is_quiet():
+        return False
     exchange.upstream = None
     connection.pool.put(connection)
     return True
@@ -200,11 +205,15 @@ def _read_body(stream: Stream) -> tuple[bytes, bool]:
         return b"", True
 
 
-def _switch_protocols(exchange: Exchange, stream: Stream, response: IncomingHead, first: bytes) -> None:
-    """A tunnel from here on, if it is what the client asked for."""
+def _switch_protocols(
+    exchange: Exchange, stream: Stream, response: IncomingHead, first: bytes, pump: BodyPump | None
+) -> None:
+    """A tunnel from here on, if it is what the client asked for and its request is over."""
     token = exchange.request.upgrade
     if not token or response.upgrade.lower() != token.lower():
         raise ProxyError(errors.WRONG_UPGRADE, f"the server switched to {response.upgrade!r}")
+    if pump is not None and not pump.done:
+        raise ProxyError(errors.WRONG_UPGRADE, "the server switched in the middle of the request body")
     exchange.upstream = None
     headers = [*response.headers, (b"Connection", b"Upgrade"), (b"Upgrade", response.upgrade)]
     client, unread = exchange.upgrade(ResponseHead(101, headers), first)

@@ -254,5 +254,5 @@ class Http1Exchange(Exchange):
         self.finished = self.closes = True
         lines = encode(head.headers)
         stream.write(b"%b\r\n%b\r\n%b" % (_STATUS_LINES[head.status], lines, first))
-        unread, self._unread = self._unread, b""
+        unread, self._unread, self._decoder = self.rest, b"", None
         return stream, unread

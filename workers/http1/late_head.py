@@ -20,19 +20,30 @@ HEAD_LIMIT_BYTES: Final = 10 << 20
 MOST_INTERIM: Final = 64
 
 
-def read_after(error: StreamError, exchange: Exchange, stream: Stream, pump: BodyPump | None) -> bytes:
+def read_after(error: StreamError, stream: Stream, pump: BodyPump | None) -> bytes:
     """The first read failed: if it was only the wait for a 100 that ended, send the body and read again."""
-    if isinstance(error, StreamTimeout):
-        if pump is None or pump.started:
-            raise ProxyError(errors.RESPONSE_TIMEOUT) from error
-        _release_body(stream, pump)
+    if not isinstance(error, StreamTimeout):
+        return b""
+    _time_is_up(error, stream, pump)
+    return _read(stream, pump)
+
+
+def _read(stream: Stream, pump: BodyPump | None) -> bytes:
+    """What comes next, b"" if the connection ended."""
+    while True:
         try:
             return stream.read()
-        except StreamTimeout as late:
-            raise ProxyError(errors.RESPONSE_TIMEOUT) from late
+        except StreamTimeout as error:
+            _time_is_up(error, stream, pump)
         except StreamError:
             return b""
-    return b""
+
+
+def _time_is_up(error: StreamTimeout, stream: Stream, pump: BodyPump | None) -> None:
+    """Send a body that has waited for a 100 long enough; whoever has waited for the response gives up."""
+    if pump is None or pump.started:
+        raise ProxyError(errors.RESPONSE_TIMEOUT) from error
+    _release_body(stream, pump)
 
 
 def _release_body(stream: Stream, pump: BodyPump | None) -> None:
@@ -96,12 +107,7 @@ def _complete(
 
 
 def _read_more(exchange: Exchange, stream: Stream, pump: BodyPump | None, begun: bool) -> bytes:
-    try:
-        data = stream.read()
-    except StreamTimeout as error:
-        raise ProxyError(errors.RESPONSE_TIMEOUT) from error
-    except StreamError:
-        data = b""
+    data = _read(stream, pump)
     if not data:
         raise ProxyError(_reason(exchange, pump, begun))
     return data

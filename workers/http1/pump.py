@@ -58,7 +58,8 @@ class BodyPump:
 
     def _run(self) -> None:
         try:
-            while self._carry(self._exchange.read_body()):
+            # stopped before its first turn, it must not read beside the connection's own greenlet
+            while self._running and self._carry(self._exchange.read_body()):
                 pass
         except ProxyError as error:
             self.failure = error.failure

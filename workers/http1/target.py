@@ -26,6 +26,7 @@ _HOST: Final = re.compile(
     rb"(?::(?P<port>[0-9]{0,5}))?"
 )
 _REMEMBERED_HOSTS: Final = 2048
+_LONGEST_REMEMBERED_BYTES: Final = 262  # a name of the longest kind, and a port
 
 
 class TargetPolicy:
@@ -50,9 +51,10 @@ def canonical_host(value: bytes) -> bytes | None:
     if match is None or int(match["port"] or 0) > 65535:
         return None
     found = (match["six"] or match["name"] or b"").lower()
-    if len(_hosts) >= _REMEMBERED_HOSTS:
-        _hosts.clear()
-    _hosts[value] = found
+    if len(value) <= _LONGEST_REMEMBERED_BYTES:
+        if len(_hosts) >= _REMEMBERED_HOSTS:
+            _hosts.clear()
+        _hosts[value] = found
     return found
 
 

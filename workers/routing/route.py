@@ -17,7 +17,7 @@ class Route:
     """A rule that can be asked, and the handler of what it matches.
 
     `hosts` and `path_keys` are what every matching request has one of, None where the rule requires nothing there;
-    `rank` sorts routes: highest priority first, equal priorities by name.
+    `rank` sorts routes: highest priority first, of equal priorities the lowest `precedence`, then by name.
     """
 
     __slots__ = ("handler", "hosts", "matches", "name", "path_keys", "priority", "rank", "rule")
@@ -31,6 +31,7 @@ class Route:
         handler: Handler,
         hosts: tuple[bytes, ...] | None = None,
         path_keys: tuple[PathKey, ...] | None = None,
+        precedence: int = 0,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -39,13 +40,15 @@ class Route:
         self.handler = handler
         self.hosts = hosts
         self.path_keys = path_keys
-        self.rank = (-priority, name)
+        self.rank = (-priority, precedence, name)
 
     def __repr__(self) -> str:
         return f"<Route {self.name} priority {self.priority}: {self.rule}>"
 
 
-def compile_route(name: str, rule: str, syntax: str, priority: int, handler: Handler) -> Route:
+def compile_route(
+    name: str, rule: str, syntax: str, priority: int, handler: Handler, precedence: int = 0
+) -> Route:
     """The route of a router. `syntax` other than v2 is v3; `priority` 0 means the number of bytes of `rule`.
 
     Raises config.rules.RuleError. How high a user's priority may be is for the caller to check.
@@ -59,4 +62,5 @@ def compile_route(name: str, rule: str, syntax: str, priority: int, handler: Han
         handler,
         host_keys(tree, syntax),
         path_keys(tree, syntax),
+        precedence,
     )

@@ -51,7 +51,7 @@ class RoutingTable:
         return f"<RoutingTable {len(self)} routes, {len(self._hosts)} hosts, general {self._general!r}>"
 
     def find(self, request: RoutedRequest) -> Route | None:
-        """The route for `request`: the matching one of highest priority, of equal ones the first by name."""
+        """The matching route of highest priority; of equal ones the first by precedence, then by name."""
         best = None
         hosts, host = self._hosts, request.host
         bucket = hosts.get(host)

@@ -38,26 +38,41 @@ def numeric_address(host: str, port: int) -> Address | None:
 
 
 class Resolver:
-    """Names to addresses through gevent's thread pool, remembered for a few seconds. One for each worker."""
+    """Names to addresses through gevent's thread pool, remembered for a few seconds. One for each worker.
+
+    A name is asked for once at a time, however many requests wait for it: the threads are few, and one name
+    whose servers are silent must not take them all.
+    """
 
     def __init__(self, wheel: TimerWheel) -> None:
         self._wheel = wheel
         self._known: dict[tuple[str, int], tuple[int, list[Address]]] = {}
+        self._asked: dict[tuple[str, int], gevent.Greenlet[..., list[Address] | OSError]] = {}
 
     def resolve(self, host: str, port: int, timeout_seconds: float) -> list[Address]:
         """Addresses in the system's order. Raises ProxyError."""
         known = self._known.get((host, port))
         if known is not None and self._wheel.tick < known[0]:
             return known[1]
-        addresses: list[Address] = []
-        try:
-            with gevent.Timeout(timeout_seconds if timeout_seconds > 0 else None, False):
-                found = get_hub().resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-                addresses = [Address(one[0], one[4]) for one in found]
-        except OSError as error:
-            raise ProxyError(UNREACHABLE, f"{host}: {error}") from error
-        if not addresses:
+        question = self._asked.get((host, port))
+        if question is None:
+            question = self._asked[host, port] = gevent.spawn(self._ask, host, port)
+        question.join(timeout_seconds if timeout_seconds > 0 else None)
+        answer: list[Address] | OSError | None = question.value
+        if isinstance(answer, OSError):
+            raise ProxyError(UNREACHABLE, f"{host}: {answer}") from answer
+        if not answer:
             raise ProxyError(DIAL_TIMEOUT, f"{host}: no answer from the resolver")
+        return answer
+
+    def _ask(self, host: str, port: int) -> list[Address] | OSError:
+        try:
+            found = get_hub().resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        except OSError as error:
+            return error
+        finally:
+            del self._asked[host, port]
+        addresses = [Address(one[0], one[4]) for one in found]
         if len(self._known) >= _REMEMBERED_NAMES:
             self._known.clear()
         self._known[host, port] = self._wheel.tick + TimerWheel.ticks(REMEMBER_SECONDS), addresses

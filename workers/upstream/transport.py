@@ -14,6 +14,8 @@ from workers.upstream.dial import Address, Resolver, connect, numeric_address
 from workers.upstream.pool import Pool, UpstreamConnection
 
 _DEFAULT_IDLE_PER_HOST: Final = 2
+_FEWEST_POOLS: Final = 64
+"""So many pools are never looked through for those of servers that are gone."""
 _NOT_YET: Final = ("https", "h2c")
 
 
@@ -76,6 +78,7 @@ class Transport:
         self._idle_seconds = idle_conn_timeout_seconds
         self._limit = max(max_idle_per_host, 0) if max_idle_per_host else _DEFAULT_IDLE_PER_HOST
         self._pools: dict[tuple[str, str, int], Pool] = {}
+        self._prune_at = _FEWEST_POOLS
         self._resolver = Resolver(self.wheel)
         self._closed = False
 
@@ -83,10 +86,24 @@ class Transport:
         """The pool of connections to `server`; made at the first call."""
         pool = self._pools.get(server.key)
         if pool is None:
+            if len(self._pools) >= self._prune_at:
+                self._prune()
             pool = self._pools[server.key] = Pool(server.key, self.wheel, self._idle_seconds, self._limit)
             if self._closed:
                 pool.close()
         return pool
+
+    def _prune(self) -> None:
+        """Forget servers to which nothing is kept open: pods come and go, the transport stays.
+
+        Their connections in use, if any, are closed afterwards. Called at each doubling, so the cost of looking
+        through all pools is spread over as many new ones.
+        """
+        for key, pool in list(self._pools.items()):
+            if not pool.idle:
+                del self._pools[key]
+                pool.close()
+        self._prune_at = max(_FEWEST_POOLS, 2 * len(self._pools))
 
     def acquire(self, server: UpstreamServer) -> UpstreamConnection:
         """An idle connection to `server`, or a new one. Raises ProxyError."""

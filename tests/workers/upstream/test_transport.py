@@ -120,3 +120,22 @@ def test_closed_transport_keeps_no_connection(clock: Clock) -> None:
         assert not used.stream.closed
         used.pool.put(used)
         assert used.stream.closed
+
+
+def test_servers_that_are_gone_are_forgotten(clock: Clock) -> None:
+    """ADV-F-9: pods come and go for months, the transport stays."""
+    with Upstream(silent) as upstream:
+        transport = Transport(wheel=clock.wheel)
+        server = UpstreamServer(upstream.url)
+        idle, used = transport.acquire(server), transport.acquire(UpstreamServer(upstream.url + "/other"))
+        idle.pool.put(idle)
+        for port in range(1, 5001):
+            transport.pool(UpstreamServer(f"http://192.0.2.1:{port}"))
+        assert len(transport._pools) <= 128
+        assert transport.acquire(server) is idle
+        for port in range(1, 5001):
+            transport.pool(UpstreamServer(f"http://192.0.2.1:{port}"))
+        for connection in (idle, used):
+            connection.pool.put(connection)
+            assert connection.stream.closed, "its pool was forgotten"
+        transport.close()

@@ -1,0 +1,149 @@
+"""Routers, services and entry points as the JSON objects of the API: what Traefik shows and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from config.http import LoadBalancer
+from config.names import provider_of, resolve_reference
+from config.static import EntryPoint
+from config.units import format_duration
+from workers.runtime import RouterState, Runtime
+from workers.services import ServiceState
+
+_OBSERVABILITY: Final = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
+
+
+def describe_router(state: RouterState) -> dict[str, Any]:
+    """One router as `/api/rawdata` shows it."""
+    config = state.config
+    members: dict[str, Any] = msgspec.to_builtins(config)
+    if state.qualified_middlewares and config.middlewares:
+        members["middlewares"] = [resolve_reference(one, state.name) for one in config.middlewares]
+    if state.using and not config.entry_points:
+        members["entryPoints"] = state.using
+    if state.priority:
+        members["priority"] = state.priority
+    if not config.parent_refs:
+        members["observability"] = _OBSERVABILITY | members.get("observability", {})
+    if config.tls is not None:
+        members["tls"] = members.get("tls", {})
+    return members | listed("error", state.errors) | {"status": state.status} | listed("using", state.using)
+
+
+def describe_service(state: ServiceState, used_by: Mapping[str, list[str]]) -> dict[str, Any]:
+    """One service as `/api/rawdata` shows it; the servers come back from their own section."""
+    members: dict[str, Any] = msgspec.to_builtins(state.config)
+    balancer = state.config.load_balancer
+    if balancer is not None:
+        members["loadBalancer"] = _describe_balancer(balancer, state)
+    members |= listed("error", state.errors) | {"status": "disabled" if state.errors else "enabled"}
+    members |= listed("usedBy", used_by.get(state.name, ()))
+    if state.built and state.servers and not state.errors:
+        members["serverStatus"] = {server.url: "UP" for server in state.servers}
+    return members
+
+
+def _describe_balancer(balancer: LoadBalancer, state: ServiceState) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.to_builtins(balancer)
+    if state.servers:
+        members["servers"] = msgspec.to_builtins(state.servers)
+    if state.built and balancer.servers_transport:
+        members["serversTransport"] = resolve_reference(balancer.servers_transport, state.name)
+    return members
+
+
+def describe_internal(name: str, used_by: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A service of ours: it has neither type nor members."""
+    return {"status": "enabled"} | listed("usedBy", used_by.get(name, ()))
+
+
+_KINDS: Final = ("loadBalancer", "weighted", "mirroring", "highestRandomWeight", "failover")
+
+
+def named(name: str, members: dict[str, Any]) -> dict[str, Any]:
+    """What lists add to an object of rawdata: its name, provider, and the priority as text or the type."""
+    more: dict[str, Any] = {"name": name, "provider": provider_of(name)}
+    if "priority" in members:
+        more["priorityStr"] = str(members["priority"])
+    for kind in _KINDS:
+        if kind in members:
+            more["type"] = kind.lower()
+    return members | more
+
+
+def used_by_service(runtime: Runtime) -> dict[str, list[str]]:
+    """Qualified service name to the sorted names of the routers that name it."""
+    used_by: dict[str, list[str]] = {}
+    for name in sorted(runtime.routers):
+        service = runtime.routers[name].service
+        if service:
+            used_by.setdefault(service, []).append(name)
+    return used_by
+
+
+def describe_entry_point(name: str, entry_point: EntryPoint) -> dict[str, Any]:
+    """The static options of an entry point with their defaults; durations as Go prints them."""
+    life, timeouts = entry_point.transport.life_cycle, entry_point.transport.responding_timeouts
+    http, forwarded = entry_point.http, entry_point.forwarded_headers
+    return _without_empty(
+        {
+            "address": entry_point.address,
+            "asDefault": entry_point.as_default,
+            "reusePort": entry_point.reuse_port,
+            "transport": _without_empty(
+                {
+                    "lifeCycle": _durations(
+                        requestAcceptGraceTimeout=life.request_accept_grace_timeout_seconds,
+                        graceTimeOut=life.grace_time_out_seconds,
+                    ),
+                    "respondingTimeouts": _durations(
+                        readTimeout=timeouts.read_timeout_seconds,
+                        writeTimeout=timeouts.write_timeout_seconds,
+                        idleTimeout=timeouts.idle_timeout_seconds,
+                    ),
+                    "keepAliveMaxTime": _duration(entry_point.transport.keep_alive_max_time_seconds),
+                    "keepAliveMaxRequests": entry_point.transport.keep_alive_max_requests,
+                }
+            ),
+        }
+    ) | {
+        "forwardedHeaders": _without_empty(
+            {
+                "insecure": forwarded.insecure,
+                "trustedIPs": list(forwarded.trusted_ips),
+                "connection": list(forwarded.connection),
+                "notAppendXForwardedFor": forwarded.not_append_x_forwarded_for,
+            }
+        ),
+        "http": _without_empty(
+            {
+                "encodeQuerySemicolons": http.encode_query_semicolons,
+                "sanitizePath": http.sanitize_path,
+                "maxHeaderBytes": http.max_header_bytes,
+                "underscoreHeadersStrategy": http.underscore_headers_strategy,
+            }
+        ),
+        "name": name,
+    }
+
+
+def _durations(**seconds: float) -> dict[str, str]:
+    return {name: _duration(value) for name, value in seconds.items() if value}
+
+
+def _duration(seconds: float) -> str:
+    return format_duration(seconds) if seconds else ""
+
+
+def _without_empty(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value not in (False, 0, "", [])}
+
+
+def listed(key: str, values: Iterable[str]) -> dict[str, list[str]]:
+    """`{key: values}`, or nothing where there are none: empty members are left out."""
+    found = list(values)
+    return {key: found} if found else {}
