@@ -32,7 +32,7 @@ class TLSStream(Stream):
     TLS's own is StreamBroken to a reader: somebody may have cut the stream.
     """
 
-    __slots__ = ("_farewell", "_more", "_unsent", "_waits_for_room", "connection")
+    __slots__ = ("_farewell", "_last", "_more", "_unsent", "_waits_for_room", "connection")
 
     def __init__(self, sock: socket.socket, wheel: TimerWheel, connection: SSL.Connection) -> None:
         super().__init__(sock, wheel)
@@ -41,6 +41,8 @@ class TLSStream(Stream):
         self._send = connection.send
         self._more = False
         """OpenSSL may hold what the next read is to return, an end or an error included."""
+        self._last = False
+        """No reader waits any more: what has arrived, then the end."""
         self._farewell = False
         """May a close_notify be sent? Not before the handshake, not twice, not after a failure."""
         self._unsent = False
@@ -74,13 +76,15 @@ class TLSStream(Stream):
     def read(self, limit_bytes: int = READ_BYTES) -> bytes:
         size = min(limit_bytes, RECORD_BYTES)
         while True:
-            if self._more:
+            if self._more or self._last:
                 self._more = False
             else:
                 self.wait_readable()
             try:
                 data = self._receive(size)
             except SSL.WantReadError:
+                if self._last:
+                    return b""
                 continue
             except SSL.WantWriteError:
                 self._wait_for_room()
@@ -180,6 +184,13 @@ class TLSStream(Stream):
                 raise self._broken(error, sent) from error
 
     # The end
+
+    def stop_reading(self) -> None:
+        """As for a plain stream, but nothing is done to the socket: OpenSSL would complain to the peer."""
+        self._last = True
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._loop.run_callback(reader.switch)
 
     def shutdown_write(self) -> None:
         """Say close_notify and end the TCP direction."""
