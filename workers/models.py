@@ -21,13 +21,14 @@ Wrap = Callable[[Handler], Handler]
 
 
 class Model:
-    """Wraps the handler of each router of the entry point, and gives `tls` to those that have none."""
+    """Wraps the handler of each router of the entry point, and gives `tls` and syntax to those that have none."""
 
-    __slots__ = ("_wrap", "tls")
+    __slots__ = ("_wrap", "rule_syntax", "tls")
 
-    def __init__(self, wrap: Wrap | None = None, tls: RouterTLS | None = None) -> None:
+    def __init__(self, wrap: Wrap | None = None, tls: RouterTLS | None = None, rule_syntax: str = "") -> None:
         self._wrap = wrap
         self.tls = tls
+        self.rule_syntax = rule_syntax
 
     def __call__(self, handler: Handler) -> Handler:
         return self._wrap(handler) if self._wrap is not None else handler
@@ -35,7 +36,8 @@ class Model:
     def applied_to(self, router: Router, entry_point: str) -> Router:
         """The copy of `router` for the entry point."""
         tls = self.tls if router.tls is None else router.tls
-        return msgspec.structs.replace(router, entry_points=[entry_point], tls=tls)
+        syntax = router.rule_syntax or self.rule_syntax
+        return msgspec.structs.replace(router, entry_points=[entry_point], tls=tls, rule_syntax=syntax)
 
 
 _ESCAPES: Final = {
@@ -52,8 +54,8 @@ _ESCAPES: Final = {
 def models_of(static: StaticConfiguration) -> dict[str, Model]:
     """Entry point name to model, for those that have one.
 
-    Where conflicting TLS options are not made up for, the original gives each entry point one, which shows in the
-    names of routers.
+    Where conflicting TLS options are not made up for, the original gives each entry point one, which shows in
+    names and syntax of routers.
     """
     found = {}
     for name, entry_point in static.entry_points.items():
@@ -62,6 +64,7 @@ def models_of(static: StaticConfiguration) -> dict[str, Model]:
             found[name] = Model(
                 encoded_character_check(http.encoded_characters) if http.encoded_characters else None,
                 _router_tls(http.tls) if http.tls is not None else None,
+                static.core.default_rule_syntax if static.core.strict_tls_options else "",
             )
     return found
 

@@ -349,14 +349,14 @@ def _compile(
         state.fail("router has no service and no child routers")
         raise BuildError("router must have either a service or child routers")
     state.qualified_middlewares = True
+    problem = tls.problem(state.asked_option) if config.tls is not None else ""
+    if problem:
+        raise BuildError(f"building router handler: {problem}")
     handler = builder.handler(state.service)
     if config.middlewares:
         missing = resolve_reference(config.middlewares[-1], name)
         raise BuildError(f'middleware "{missing}" does not exist')
     if config.tls is not None:
-        problem = tls.problem(state.asked_option)
-        if problem:
-            raise BuildError(f"building router handler: {problem}")
         handler = same_option(state.tls_option, handler)
     if model is not None:
         handler = model(handler)
