@@ -7,7 +7,7 @@ exist, a service or a middleware that cannot be built.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -76,7 +76,7 @@ def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckRepo
     origins = {name: origin for name, origin, _ in inspection.origins()}
     findings = [
         one
-        for one in _in_order([*inspection.reading.findings, *_worker_findings(inspection, origins)])
+        for one in _in_order(_joined(inspection.reading.findings, _worker_findings(inspection, origins)))
         if not namespaces or one.namespace in ("", *namespaces)
     ]
     rows = [
@@ -102,6 +102,27 @@ def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckRepo
         hint=_hint(inspection, findings),
     )
     return CheckReport(summary=summary, findings=findings, routes=rows)
+
+
+def _joined(provider: list[Finding], worker: Iterable[Finding]) -> list[Finding]:
+    """All findings; what both tell is told once, in the provider's words and with the worker's severity."""
+    found = list(provider)
+    for one in worker:
+        same = [index for index, other in enumerate(found) if _is_same(one, other)]
+        for index in same:
+            found[index] = msgspec.structs.replace(found[index], severity=one.severity)
+        if not same:
+            found.append(one)
+    return found
+
+
+def _is_same(worker: Finding, provider: Finding) -> bool:
+    """Whether the provider's finding is about the same thing, in a place that may be more exact."""
+    key = worker.kind, worker.namespace, worker.name, worker.reason
+    is_there = provider.field == worker.field or provider.field.startswith(
+        (f"{worker.field}.", f"{worker.field}[")
+    )
+    return is_there and key == (provider.kind, provider.namespace, provider.name, provider.reason)
 
 
 def _hint(inspection: Inspection, findings: list[Finding]) -> str:

@@ -93,7 +93,7 @@ class Reporter:
             self._wake.wait(self._patience(failures))
             self._wake.clear()
             if not self._stopping:
-                failures = 0 if self._report() else failures + 1
+                failures = 0 if self._try() else failures + 1
 
     def _patience(self, failures: int) -> float | None:
         """Seconds until there is something to do without being woken; None: nothing."""
@@ -103,6 +103,14 @@ class Reporter:
             return LOOK_AGAIN_SECONDS
         is_silenced = self._statuses is not None and self._statuses.is_silenced
         return SILENT_SECONDS / 10 if is_silenced else None
+
+    def _try(self) -> bool:
+        """As _report; an error of ours costs reports, never the configuration."""
+        try:
+            return self._report()
+        except Exception:
+            log.exception("reporting to the cluster failed")
+            return False
 
     def _report(self) -> bool:
         """One round; False if the server did not play along and the rest has to wait."""

@@ -16,12 +16,18 @@ import pytest
 import yaml
 
 from config import static_load
+from config.names import PROVIDER_INGRESS
 from config.static_schema import Leaf, leaves, root
+from provider.resources.ingress import CONTROLLER
 from provider.resources.kinds import KINDS
 from tests.envtest import ApiServer, assets
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-KUSTOMIZATIONS: Final = ("etc/kubernetes/base", "etc/kubernetes/overlays/namespaced")
+KUSTOMIZATIONS: Final = (
+    "etc/kubernetes/base",
+    "etc/kubernetes/overlays/namespaced",
+    "etc/kubernetes/overlays/ingress",
+)
 NOT_THE_DEFAULT: Final = {"entryPoints.web.address", "entryPoints.traefik.address", "log.level"}
 Object = dict[str, Any]
 
@@ -124,7 +130,7 @@ def test_every_yaml_file_can_be_read(path: Path) -> None:
     assert list(yaml.safe_load_all(path.read_text()))
 
 
-@pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
+@pytest.mark.parametrize("kustomization", KUSTOMIZATIONS[:2])
 def test_the_deployment_is_started_with_options_that_exist(kustomization: str, tmp_path: Path) -> None:
     container = built(kustomization)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     command, *flags = container["args"]
@@ -177,14 +183,18 @@ def test_the_service_and_the_probes_lead_to_ports_of_the_container() -> None:
 
 
 def test_the_rights_are_what_the_provider_reads_and_no_more() -> None:
-    """Nodes are left out: the manifests switch them off."""
+    """Nodes are left out: the manifests switch them off. Ingresses have an overlay of their own."""
     granted = {
         (group, plural): set(rule["verbs"])
         for rule in rules_of(built(KUSTOMIZATIONS[0])["ClusterRole"])
         for group in rule["apiGroups"]
         for plural in rule["resources"]
     }
-    assert set(granted) == {(kind.group, kind.plural) for kind in KINDS.values() if kind.namespaced}
+    assert set(granted) == {
+        (kind.group, kind.plural)
+        for kind in KINDS.values()
+        if kind.namespaced and kind.provider != PROVIDER_INGRESS
+    }
     assert all({"list", "watch"} <= verbs <= {"get", "list", "watch"} for verbs in granted.values())
 
 
@@ -194,6 +204,34 @@ def test_the_namespaced_overlay_needs_no_rights_in_the_cluster() -> None:
     assert rules_of(objects["Role"]) == rules_of(built(KUSTOMIZATIONS[0])["ClusterRole"])
     namespaces = {each["metadata"]["namespace"] for each in objects.values()}
     assert namespaces == {objects["RoleBinding"]["subjects"][0]["namespace"]}
+
+
+def test_the_ingress_overlay_serves_ingresses_and_may_do_so(tmp_path: Path) -> None:
+    objects = list(yaml.safe_load_all(kubectl("kustomize", KUSTOMIZATIONS[2])))
+    (role,) = [each for each in objects if each["metadata"]["name"] == "pointsman-ingress" and "rules" in each]
+    granted = {
+        (group, plural): set(rule["verbs"])
+        for rule in rules_of(role)
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+    }
+    assert granted == {
+        ("networking.k8s.io", "ingresses"): {"get", "list", "watch"},
+        ("networking.k8s.io", "ingressclasses"): {"get", "list", "watch"},
+        ("networking.k8s.io", "ingresses/status"): {"update"},
+    }
+    (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
+    flags = deployment["spec"]["template"]["spec"]["containers"][0]["args"][1:]
+    settings = static_load.load(flags, {}, tmp_path, system=tmp_path).static.providers.kubernetes_ingress
+    assert settings is not None
+    assert settings.ingress_endpoint is not None
+    namespace, name = settings.ingress_endpoint.published_service.split("/")
+    published = {
+        (each["metadata"]["namespace"], each["metadata"]["name"]) for each in objects if each["kind"] == "Service"
+    }
+    assert published == {(namespace.replace("$(POD_NAMESPACE)", deployment["metadata"]["namespace"]), name)}
+    (ours,) = [each for each in objects if each["kind"] == "IngressClass"]
+    assert ours["spec"]["controller"] == CONTROLLER
 
 
 @pytest.mark.envtest

@@ -189,10 +189,18 @@ class APIHandler:
                     "udp": {"routers": nothing, "services": nothing},
                     "certificates": nothing,
                     "features": {"tracing": "", "metrics": "", "accessLog": False},
-                    "providers": ["KubernetesCRD"],
+                    "providers": _providers(self._static),
                 }
             ),
         )
+
+
+def _providers(static: StaticConfiguration) -> list[str]:
+    """Names of the providers that are on, in the original's order; manifests stand for custom resources."""
+    providers = static.providers
+    crd = providers.kubernetes_crd is not None or providers.manifests is not None
+    known = {"KubernetesIngress": providers.kubernetes_ingress is not None, "KubernetesCRD": crd}
+    return [name for name, is_on in known.items() if is_on]
 
 
 def _refuse(exchange: Exchange, status: int, message: str) -> None:

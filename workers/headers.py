@@ -217,7 +217,7 @@ def _for_server(request: Request) -> list[Header]:
         if lower == b"x-forwarded-for":
             chain.append(header[1])
         elif lower == b"te":
-            te = te or b"trailers" in (token.partition(b";")[0].strip() for token in connection_tokens(header[1]))
+            te = te or b"trailers" in connection_tokens(header[1])
         elif lower not in drop:
             kept.append(header)
     if te:

@@ -35,6 +35,12 @@ def command(
 
     Exits 0 if there is no error, 1 if there is one (with --strict: or a warning), 2 if the command line is
     malformed.
+
+    \b
+    Examples:
+      pointsman check manifests/ --assume-endpoints --strict
+      kubectl kustomize overlays/prod | pointsman check -
+      pointsman check --kubeconfig ~/.kube/config --namespace shop
     """
     paths, flags = split_words(words)
     with inspected(

@@ -48,6 +48,11 @@ def command(
     other router of the host what keeps it from answering. Nothing is sent anywhere.
 
     Exits 0 if a router answers, 1 if none does or it has no server, 2 if the command line is malformed.
+
+    \b
+    Examples:
+      pointsman explain https://shop.example/cart manifests/ --assume-endpoints
+      pointsman explain http://shop.example/api --method POST --header 'X-Canary: yes' --kubeconfig FILE
     """
     own, flags = split_words(words)
     if not own:

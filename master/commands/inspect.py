@@ -28,6 +28,7 @@ F = TypeVar("F", bound=Callable[..., None])
 ASSUMED: Final = {"web": {"address": ":80"}, "websecure": {"address": ":443"}, "traefik": {"address": ":8080"}}
 """Entry points where no static configuration is given: the names that nearly every manifest uses."""
 _DEFAULTS: Final = "built-in defaults"
+_NO_PROVIDER: Final = "no provider is configured"
 _NOTE: Final = (
     "Paths are manifests: files, folders, or - for standard input. Without paths and without --kubeconfig or "
     "--endpoint, what the static configuration says is looked at (providers.manifests, providers.kubernetesCRD, "
@@ -111,6 +112,9 @@ def inspected(
     from provider.kube.selectors import SelectorError
 
     loaded = load(flags, os.environ, Path.cwd())
+    for warning in loaded.warnings:
+        if not warning.startswith(_NO_PROVIDER):  # what is looked at is said otherwise here
+            click.echo(f"pointsman: {warning}", err=True)
     assumed = loaded.source == _DEFAULTS
     static = from_mapping({"entryPoints": ASSUMED}) if assumed else loaded.static
     files = [Path(path) for path in paths]

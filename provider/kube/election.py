@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from provider.kube.api import Api
-from provider.kube.errors import ApiError, Conflict, Forbidden, ObjectMissing
+from provider.kube.errors import ApiError, Conflict, Forbidden, ObjectMissing, ServerTrouble
 from provider.resources.core import Resource
 from provider.resources.kinds import Kind
 
@@ -50,6 +50,13 @@ class Lease(Resource, frozen=True, kw_only=True):
 
 LEASE: Final = Kind("Lease", "coordination.k8s.io", "v1", "leases", Lease)
 _DECODER: Final = msgspec.json.Decoder(Lease)
+
+
+def _decoded(data: bytes) -> Lease:
+    try:
+        return _DECODER.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ServerTrouble(f"the Lease is unreadable: {error}") from error
 
 
 class Election:
@@ -168,12 +175,9 @@ class Elector:
         """Look at the Lease and take or renew it if we may. Raises ApiError."""
         election = self._election
         try:
-            lease = _DECODER.decode(self._api.read(LEASE, self._namespace, self._name))
+            lease = _decoded(self._api.read(LEASE, self._namespace, self._name))
         except ObjectMissing:
             lease = None
-        except msgspec.MsgspecError as error:
-            log.debug("the Lease is unreadable: %s", error)
-            return
         election.saw(lease, time.monotonic())
         if not election.may_claim(time.monotonic()):
             return
@@ -182,7 +186,7 @@ class Elector:
             stored = self._create(body) if lease is None else self._merge(body)
         except Conflict:
             return  # somebody else was faster
-        election.claimed(_DECODER.decode(stored), asked_at)
+        election.claimed(_decoded(stored), asked_at)
 
     def _create(self, body: dict[str, Any]) -> bytes:
         metadata = {"name": self._name, "namespace": self._namespace}

@@ -142,15 +142,15 @@ class _Translation:
         )
 
     def _earlier_default(self) -> str:
-        """An Ingress before this one, by namespace and name, that has the default backend; empty if none has."""
-        view, metadata = self._holder.view, self._source.metadata
-        for namespace, name in view.names("Ingress"):
-            if (namespace, name) >= (metadata.namespace, metadata.name):
-                break
-            other: Ingress | None = view.get("Ingress", namespace, name)
-            if other is not None and _has_default_backend(view, other):
-                return f"{namespace}/{name}"
-        return ""
+        """An older Ingress (of equal age the first by name) that has the default backend; empty if none has.
+
+        By name alone a namespace could take it from another by what it is called.
+        """
+        view, own = self._holder.view, _age(self._source)
+        others = (view.get("Ingress", namespace, name) for namespace, name in view.names("Ingress"))
+        older = sorted((other for other in others if other is not None and _age(other) < own), key=_age)
+        first = next((other for other in older if _has_default_backend(view, other)), None)
+        return f"{first.metadata.namespace}/{first.metadata.name}" if first is not None else ""
 
     def _path(self, host: str, path: Path, options: RouterOptions, field: str) -> None:
         """Add the router of one path and its service. Raises Rejected with the field's full path."""
@@ -221,6 +221,11 @@ def _options(holder: Holder, ingress: Ingress) -> RouterOptions:
             advice="choose a smaller priority",
         )
     return options
+
+
+def _age(ingress: Ingress) -> tuple[str, str, str]:
+    metadata = ingress.metadata
+    return metadata.creation_timestamp, metadata.namespace, metadata.name
 
 
 def _has_default_backend(view: View, ingress: Ingress) -> bool:

@@ -148,10 +148,12 @@ def middleware_references(
 
     One that leads nowhere is reported and kept: what uses it is then disabled, not served without it.
     """
-    names = []
-    for index, reference in enumerate(references):
-        path = f"{field}[{index}]"
-        names.append(object_reference(holder, reference, kind, path, prefix))
+    fields = [f"{field}[{index}]" for index in range(len(references))]
+    names = [
+        object_reference(holder, reference, kind, path, prefix)
+        for reference, path in zip(references, fields, strict=True)
+    ]
+    for reference, path in zip(references, fields, strict=True):
         if "@" not in reference.name:
             target = ObjectKey(kind, reference.namespace or holder.namespace, reference.name)
             _note_absent(holder, target, f"{prefix}{path}.name")

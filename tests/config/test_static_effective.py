@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from config.static_effective import remarks
 from config.static_errors import StaticError
 from config.static_load import from_mapping
 
@@ -53,6 +54,9 @@ def test_two_entry_points_on_one_port(listed: tuple[str, ...]) -> None:
         from_mapping(points(*listed))
 
 
+_NO_CLUSTER_SCOPE = {"disableClusterScopeResources": True}
+
+
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
@@ -72,6 +76,15 @@ def test_two_entry_points_on_one_port(listed: tuple[str, ...]) -> None:
         ({"api": {"basePath": "traefik"}}, "api.basePath must begin with /"),
         ({"api": {"basePath": "/a b"}}, "api.basePath must begin with /"),
         ({"providers": {"manifests": {}}}, "providers.manifests.directory is missing"),
+        (
+            {"providers": {"kubernetesIngress": {"reportNodeInternalIPs": True, "ingressEndpoint": {"ip": "1"}}}},
+            "providers.kubernetesIngress.reportNodeInternalIPs cannot be combined with ingressEndpoint",
+        ),
+        (
+            {"providers": {"kubernetesIngress": {"reportNodeInternalIPs": True, **_NO_CLUSTER_SCOPE}}},
+            "cannot be combined with disableClusterScopeResources",
+        ),
+        ({"providers": {"precedence": ["file", "files"]}}, "providers.precedence holds 'files'"),
         ({"workers": -1}, "workers must not be negative"),
         ({"workers": 257}, "workers must not be above 256"),
     ],
@@ -85,3 +98,16 @@ def test_unusable_configurations(mapping: dict[str, Any], message: str) -> None:
 def test_negative_idle_connections_mean_none() -> None:
     static = from_mapping({"serversTransport": {"maxIdleConnsPerHost": -1}})
     assert static.servers_transport.max_idle_conns_per_host == -1
+
+
+def test_what_is_probably_not_meant_is_remarked() -> None:
+    alone = from_mapping({"providers": {"kubernetesIngress": {"disableIngressClassLookup": True}}})
+    assert [remark.partition(" is ")[0] for remark in remarks(alone)] == [
+        "providers.kubernetesIngress.disableIngressClassLookup"
+    ]
+    assert list(remarks(from_mapping({"providers": {"kubernetesIngress": {}}}))) == []
+    assert [remark.partition(":")[0] for remark in remarks(from_mapping({}))] == ["no provider is configured"]
+
+
+def test_providers_are_compared_without_regard_to_case() -> None:
+    assert from_mapping({"providers": {"precedence": ["KubernetesCRD", "file"]}})

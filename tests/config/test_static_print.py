@@ -15,6 +15,7 @@ from config.static_env import read_environment
 from config.static_file import read_file
 from config.static_flags import read_flags
 from config.static_print import as_environment, as_flags, as_mapping
+from config.static_providers import KubernetesIngress
 from config.static_schema import Indexed, Leaf, Named, Option, Section, root
 from config.static_tree import Node, build
 
@@ -86,3 +87,5 @@ def test_secrets_are_masked_on_request() -> None:
     crd = as_mapping(static, masked=True)["providers"]["kubernetesCRD"]
     assert crd == {"token": "xxxx"}
     assert as_mapping(static)["providers"]["kubernetesCRD"] == {"token": "secret"}
+    ingress = StaticConfiguration(providers=Providers(kubernetes_ingress=KubernetesIngress(token="secret")))
+    assert as_mapping(ingress, masked=True)["providers"]["kubernetesIngress"] == {"token": "xxxx"}

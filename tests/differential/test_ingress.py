@@ -39,8 +39,8 @@ def objects_of_group(group: dict[str, Any]) -> list[dict[str, Any]]:
                 found.append({**one, "metadata": {**one["metadata"], "namespace": namespace}})
         for name, given in case.get("ingresses", {}).items():
             found.append(ingress(namespace, name, given))
-        for name, annotations in case.get("services", {}).items():
-            found += service(namespace, name.lower(), annotations)
+        for name, given in case.get("services", {}).items():
+            found += service(namespace, name.lower(), given)
     return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -216,8 +217,12 @@ def _store(kube: KubeServer, settings: KubernetesOptions) -> Store:
         selector = settings.label_selector if kind.routes else kind.selector
         for namespace in settings.namespaces if kind.namespaced and settings.namespaces else [""]:
             query = urllib.parse.urlencode({"labelSelector": selector} if selector else {})
-            with urllib.request.urlopen(f"{kube.url}{kind.path(namespace)}?{query}", timeout=20) as answer:
-                snapshot = ListWatch(kind, namespace, Random(0)).page(answer.read())
+            try:
+                with urllib.request.urlopen(f"{kube.url}{kind.path(namespace)}?{query}", timeout=20) as answer:
+                    snapshot = ListWatch(kind, namespace, Random(0)).page(answer.read())
+            except urllib.error.HTTPError:
+                assert kind.is_optional  # not installed
+                continue
             assert snapshot is not None
             store.replace(kind, namespace, snapshot.objects)
     return store

@@ -11,7 +11,7 @@ from tests.e2e.tree import REAL, Answer, Tree
 from tests.e2e.upstream import Upstream
 from tests.kube import KubeServer
 from tests.provider.support import Json, endpoints, route, rule, service
-from tests.provider.translate.test_ingress_changes import ingress
+from tests.provider.translate.test_ingress_changes import catch_all, ingress
 
 pytestmark = pytest.mark.process
 
@@ -82,9 +82,24 @@ def test_ingresses_and_routes_share_hosts_and_priorities(
 ) -> None:
     kube.apply(service("shop"))
     kube.apply(endpoints("shop", "127.0.0.1", port=upstream.port))
-    kube.apply(ingress("catch-all", rules=[], defaultBackend={"service": {"name": "shop", "port": {"number": 80}}}))
+    kube.apply(catch_all("any", "shop"))
     to_nowhere = {"name": "noop@internal", "kind": "TraefikService"}
     kube.apply(route("teapot", rule("Host(`test`) && PathPrefix(`/tea`)", to_nowhere)))
     tree = started(start_tree, kube)
     assert becomes(tree, "/", 200).body == "hello"
     assert tree.get("/tea").status == 418
+
+
+@pytest.mark.parametrize(
+    ("order", "status"), [("kubernetescrd,kubernetes", 418), ("kubernetes,kubernetescrd", 200)]
+)
+def test_the_order_of_providers_decides_between_equals(
+    start_tree: StartTree, kube: KubeServer, upstream: Upstream, order: str, status: int
+) -> None:
+    kube.apply(service("shop"))
+    kube.apply(endpoints("shop", "127.0.0.1", port=upstream.port))
+    kube.apply(ingress("one", host="test", target="shop"))
+    to_nowhere = {"name": "noop@internal", "kind": "TraefikService"}
+    kube.apply(route("one", rule('Host("test") && PathPrefix("/")', to_nowhere)))
+    tree = started(start_tree, kube, f"--providers.precedence={order}")
+    assert becomes(tree, "/", status).status == status

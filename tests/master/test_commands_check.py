@@ -27,7 +27,7 @@ def test_what_the_provider_and_what_the_worker_finds_is_told_once(tmp_path: Path
     found = [(one["name"], one["severity"], one["reason"], one["field"]) for one in report["findings"]]
     assert sorted(found) == [
         ("shop", "error", "InvalidRule", "spec.routes[3].match"),
-        ("shop", "error", "MiddlewareNotFound", "spec.routes[4].middlewares"),
+        ("shop", "error", "MiddlewareNotFound", "spec.routes[4].middlewares[0].name"),
         ("shop", "error", "ServiceNotFound", "spec.routes[2].services[0].name"),
         ("shop", "warning", "UnknownEntryPoint", "spec.entryPoints"),
     ]
@@ -188,3 +188,25 @@ def test_help_tells_where_options_come_from() -> None:
     text = pointsman("check", "--help").stdout
     for words in ("Exits 0 if there is no error", "--assume-endpoints", "Every option of", "are assumed"):
         assert words in " ".join(text.split())
+
+
+def test_flags_that_a_file_hides_are_named(tmp_path: Path) -> None:
+    (tmp_path / "static.yaml").write_text("entryPoints: {web: {address: ':80'}}\n")
+    path = write(tmp_path, service("a"))
+    result = pointsman("check", path, "--configFile=static.yaml", "--providers.kubernetescrd.allowcrossnamespace")
+    assert result.exit_code == 0
+    assert "pointsman: flags have no effect because" in result.stderr
+    assert "--providers.kubernetescrd.allowcrossnamespace" in result.stderr
+
+
+def test_ingresses_are_checked_where_their_provider_is_on(tmp_path: Path) -> None:
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "i"},
+        "spec": {"defaultBackend": {"service": {"name": "gone", "port": {"number": 80}}}},
+    }
+    path = write(tmp_path, ingress)
+    assert [one["reason"] for one in checked(path)["findings"]] == ["IgnoredKind"]
+    flags = ["--entrypoints.web.address=:80", "--providers.kubernetesingress"]
+    assert {one["kind"] for one in checked(path, *flags)["findings"]} == {"Ingress"}

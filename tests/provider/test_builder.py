@@ -15,7 +15,7 @@ from provider.resources.kinds import KINDS, SECRET, ObjectKey
 from provider.sections import Sections
 from provider.store import CLUSTER, SOURCES, Store
 from provider.translate.builder import Builder, build
-from provider.translate.contested import Contested
+from provider.translate.contested import Contested, Owner
 from tests.provider.support import Json, endpoints, middleware, route, rule, secret, service
 
 # Few names, so that objects meet: `a/b-x` and `a-b/x` even write the same keys.
@@ -261,14 +261,14 @@ def test_the_list_of_an_awaited_kind_ends_the_waiting() -> None:
 
 def test_the_first_who_names_a_certificate_decides_where_it_goes() -> None:
     names: Contested[str] = Contested(first_wins=True)
-    names.replace((1, "a", "route"), {}, {"ns/s": "default store"})
-    names.replace((0, "b", "store"), {}, {"ns/s": "its own store"})
+    names.replace(Owner(1, "a", "route"), {}, {"ns/s": "default store"})
+    names.replace(Owner(0, "a", "store"), {}, {"ns/s": "its own store"})
     assert names["ns/s"] == "its own store"
 
 
 def test_contested_names_go_to_the_greatest_owner() -> None:
     names: Contested[str] = Contested()
-    first, second = (0, "a", "x"), (0, "b", "x")
+    first, second = Owner(0, "a", "x"), Owner(0, "a", "y")
     assert names.replace(second, {}, {"n": "two"}) == {"n"}
     assert names.replace(first, {}, {"n": "one"}) == {"n"}
     assert names["n"] == "two"

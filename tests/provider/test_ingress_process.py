@@ -24,6 +24,11 @@ def static_with(manifests: str = "", **providers: Any) -> StaticConfiguration:
     return from_mapping({"providers": given, "log": {"level": "DEBUG"}})
 
 
+def following(server: KubeServer, **settings: Any) -> StaticConfiguration:
+    """Ingresses alone, of this cluster."""
+    return static_with(kubernetesIngress={"endpoint": server.url, **settings})
+
+
 def server_with(*objects: Any) -> KubeServer:
     server = KubeServer()
     for plain in (*BASE, *objects):
@@ -37,7 +42,7 @@ def listed(server: KubeServer) -> set[str]:
 
 def test_ingresses_alone() -> None:
     crd = route("x", rule("Host(`a`)", {"name": "whoami", "port": 80}))
-    with server_with(crd) as server, running(static_with(kubernetesIngress={"endpoint": server.url})) as provider:
+    with server_with(crd) as server, running(following(server)) as provider:
         first = provider.receive()
         assert first.meta.complete
         assert set(first.routers) == {ROUTER}
@@ -49,10 +54,9 @@ def test_ingresses_alone() -> None:
 
 def test_both_providers_in_one_generation() -> None:
     crd = route("x", rule("Host(`a`)", {"name": "whoami", "port": 80}))
-    both = {"kubernetesCRD": {"endpoint": "URL"}, "kubernetesIngress": {"namespaces": ["default"]}}
     with server_with(crd) as server:
-        both["kubernetesCRD"]["endpoint"] = server.url
-        with running(static_with(**both)) as provider:
+        static = static_with(kubernetesCRD={"endpoint": server.url}, kubernetesIngress={"namespaces": ["default"]})
+        with running(static) as provider:
             first = provider.receive()
             assert {name.rpartition("@")[2] for name in first.routers} == {"kubernetes", "kubernetescrd"}
             server.apply(endpoints("whoami", "10.1.0.9"))
@@ -80,17 +84,16 @@ def test_namespaces_and_labels_are_each_providers_own() -> None:
 
 def test_classes_are_read_when_an_ingress_asks_for_one() -> None:
     named = ingress("one", ingressClassName="edge")
-    with server_with(named, ingress_class("edge")) as server:
-        with running(static_with(kubernetesIngress={"endpoint": server.url})) as provider:
-            assert set(provider.receive().routers) == {ROUTER}
-            server.apply(ingress_class("edge", "other"))
-            assert provider.receive().routers == {}
+    with server_with(named, ingress_class("edge")) as server, running(following(server)) as provider:
+        assert set(provider.receive().routers) == {ROUTER}
+        server.apply(ingress_class("edge", "other"))
+        assert provider.receive().routers == {}
 
 
 def test_without_the_right_to_read_classes_the_others_are_served() -> None:
     with server_with(ingress("two", ingressClassName="edge"), ingress_class("edge")) as server:
         server.forbid("ingressclasses")
-        with running(static_with(kubernetesIngress={"endpoint": server.url})) as provider:
+        with running(following(server)) as provider:
             received = provider.receive_until(lambda one: bool(one.routers))
             assert set(received.routers) == {ROUTER}
             received = provider.receive_until(lambda one: "Forbidden" in one.reasons())
@@ -103,10 +106,10 @@ def test_without_the_right_to_read_classes_the_others_are_served() -> None:
 
 def test_a_certificate_of_an_ingress() -> None:
     pair = secret("pair", **{"tls.crt": "chain", "tls.key": "key"})
-    with server_with(pair, ingress("one", tls=[{"secretName": "pair"}])) as server:
-        with running(static_with(kubernetesIngress={"endpoint": server.url})) as provider:
-            received = provider.receive_until(lambda one: bool(one.certificates))
-            assert set(received.certificates) == {"default/pair"}
+    served = server_with(pair, ingress("one", tls=[{"secretName": "pair"}]))
+    with served as server, running(following(server)) as provider:
+        received = provider.receive_until(lambda one: bool(one.certificates))
+        assert set(received.certificates) == {"default/pair"}
 
 
 def test_files_hold_ingresses_too(tmp_path: Path) -> None:
@@ -148,9 +151,7 @@ def test_addresses_of_the_published_service_are_written_and_kept_up_to_date() ->
     front["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
     theirs = ingress("theirs", ingressClassName="nginx")
     with server_with(front, theirs) as server:
-        static = static_with(
-            kubernetesIngress={"endpoint": server.url, "ingressEndpoint": {"publishedService": "edge/front"}}
-        )
+        static = following(server, ingressEndpoint={"publishedService": "edge/front"})
         with running(static) as provider:
             provider.receive()
             server.wait_until(lambda: shown(server, "one") == [{"ip": "192.0.2.1"}], DEADLINE_SECONDS)
@@ -172,18 +173,15 @@ def test_addresses_of_nodes_are_waited_for() -> None:
         "metadata": {"name": "a"},
         "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
     }
-    with server_with(node) as server:
-        settings = {"endpoint": server.url, "reportNodeInternalIPs": True}
-        with running(static_with(kubernetesIngress=settings)) as provider:
-            provider.receive()
-            server.wait_until(lambda: shown(server, "one") == [{"ip": "10.0.0.1"}], DEADLINE_SECONDS)
+    with server_with(node) as server, running(following(server, reportNodeInternalIPs=True)) as provider:
+        provider.receive()
+        server.wait_until(lambda: shown(server, "one") == [{"ip": "10.0.0.1"}], DEADLINE_SECONDS)
 
 
 def test_a_status_that_cannot_be_written_does_not_touch_routing() -> None:
     with server_with() as server:
         server.forbid("ingresses/status", "update")
-        settings = {"endpoint": server.url, "ingressEndpoint": {"ip": "192.0.2.1"}}
-        with running(static_with(kubernetesIngress=settings)) as provider:
+        with running(following(server, ingressEndpoint={"ip": "192.0.2.1"})) as provider:
             assert set(provider.receive().routers) == {ROUTER}
             server.apply(ingress("two"))
             assert provider.receive_until(lambda one: len(one.routers) == 2).findings == []

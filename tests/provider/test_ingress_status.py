@@ -101,7 +101,10 @@ def test_a_load_balancer_is_copied() -> None:
     plain = service("front", namespace="edge", type="LoadBalancer")
     store = stored(ingress("one"), plain)
     assert shown(published(), store) is None
-    addresses = [{"ip": "192.0.2.1", "ipMode": "VIP", "ports": [{"port": 80, "protocol": "TCP"}]}, {"hostname": "b"}]
+    addresses = [
+        {"ip": "192.0.2.1", "ipMode": "VIP", "ports": [{"port": 80, "protocol": "TCP"}]},
+        {"hostname": "b"},
+    ]
     plain["status"] = {"loadBalancer": {"ingress": addresses}}
     assert shown(published(), stored(ingress("one"), plain)) == [
         {"ip": "192.0.2.1", "ports": [{"port": 80, "protocol": "TCP"}]},

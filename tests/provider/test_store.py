@@ -7,7 +7,7 @@ import msgspec
 from provider.resources.core import Metadata, Secret, Unread
 from provider.resources.decode import Malformed, decode, from_plain
 from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, NODE, SECRET, SERVICE, ObjectKey
-from provider.store import ALL_NODES, MANIFESTS, Store, all_of
+from provider.store import ALL_NODES, MANIFESTS, Store, all_of, presence_of
 from tests.provider.support import Json, endpoints, route, rule, secret, service
 
 
@@ -144,12 +144,13 @@ def test_null_counts_as_left_out() -> None:
 def test_coming_and_going_of_custom_resources_is_reported_for_their_kind() -> None:
     store = Store()
     one = ObjectKey("IngressRoute", "default", "r")
+    about_it = {one, all_of("IngressRoute"), all_of("IngressRoute", "default"), presence_of(*one)}
     put(store, route("r", rule("Host(`a`)")))
-    assert store.take_changed() == {one, all_of("IngressRoute")}
+    assert store.take_changed() == about_it
     put(store, route("r", rule("Host(`b`)")))
     assert store.take_changed() == {one}
     store.remove(one)
-    assert store.take_changed() == {one, all_of("IngressRoute")}
+    assert store.take_changed() == about_it
 
 
 SECRET_KEY = ObjectKey("Secret", "default", "s")

@@ -56,7 +56,6 @@ class Notes:
         with contextlib.suppress(OSError):
             while True:
                 os.open(os.devnull, os.O_RDONLY)
-        print([(f, os.readlink(f"/proc/self/fd/{f}")) for f in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{f}")], __import__("resource").getrlimit(7))
         self.note("used up")
 
     def terminate(self) -> None:
@@ -91,6 +90,7 @@ class Forked:
             status = 1
             try:
                 self.notes.close()
+                gevent.get_hub().destroy(destroy_loop=True)  # the test's own; the master has none
                 descriptor = memory_file(generation) if generation else -1
                 self.worker.prepare(factory, StaticConfiguration(), {}, page, descriptor)
                 self.worker.init_process()

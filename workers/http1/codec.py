@@ -157,6 +157,7 @@ def _admitted(
 
 
 _NEEDS_ADMISSION: Final = TRANSFER_ENCODING | CONNECTION | EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA
+_EXPECTATIONS: Final = frozenset({b"", b"100-continue"})
 _PERSISTENCE: Final = frozenset({b"close", b"keep-alive"})
 
 
@@ -183,9 +184,11 @@ def _special(request: Request, headers: Sequence[Header]) -> Failure | None:
     if marks & UPGRADE and b"upgrade" in connection and request.minor_version == 1:
         request.upgrade = _upgrade(values_of(headers, UPGRADE)[0])
     if marks & EXPECT:
-        if any(value.lower() != b"100-continue" for value in values_of(headers, EXPECT)):
+        expected = {value.lower() for value in values_of(headers, EXPECT)}
+        if not expected <= _EXPECTATIONS:
             return errors.UNKNOWN_EXPECTATION
-        request.expect_continue = request.minor_version == 1 and request.content_length != 0
+        is_waiting = b"100-continue" in expected
+        request.expect_continue = is_waiting and request.minor_version == 1 and request.content_length != 0
     if not request.upgrade and _PERSISTENCE.issuperset(connection):
         connection = []
     return admit(request, connection)

@@ -58,7 +58,12 @@ def test_the_status_alone_is_written(kube: KubeServer, writer: AddressWriter) ->
 
 def test_what_is_there_already_is_not_written_again(kube: KubeServer, writer: AddressWriter) -> None:
     kube.apply(ingress("two"))
-    kube.apply({**ingress("one"), "status": {"loadBalancer": {"ingress": [{"hostname": "edge.example", "ip": "192.0.2.1"}]}}})
+    kube.apply(
+        {
+            **ingress("one"),
+            "status": {"loadBalancer": {"ingress": [{"hostname": "edge.example", "ip": "192.0.2.1"}]}},
+        }
+    )
     writer.want({ONE: WANTED, ONE._replace(name="two"): WANTED})
     kube.wait_until(lambda: bool(shown(kube, "two")), DEADLINE_SECONDS)
     assert len(puts(kube)) == 1

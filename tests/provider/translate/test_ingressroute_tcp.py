@@ -97,7 +97,7 @@ def test_a_bad_middleware_takes_the_route_and_no_other() -> None:
     result = built(*web(), one(foreign, to("web", middlewares=[{"name": "m"}])))
     assert names(result, "tcp.routers") == [NAME]
     assert result.configuration.tcp.routers[NAME].middlewares == ["default-m"]
-    assert reasons(result) == ["CrossNamespaceNotAllowed"]
+    assert reasons(result) == ["CrossNamespaceNotAllowed", "MiddlewareNotFound"]
 
 
 def test_other_classes_are_left_alone() -> None:

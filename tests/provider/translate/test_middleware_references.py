@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provider.resources.kinds import ObjectKey
+from provider.store import presence_of
 from tests.provider.support import Json, endpoints, service
 from tests.provider.translate.middlewares import NAMESPACE, Translated, reads, secret, translated, web
 
@@ -35,7 +35,7 @@ def test_a_member_that_does_not_exist_is_kept_and_reported() -> None:
 
 
 def test_a_chain_is_translated_again_when_a_member_comes() -> None:
-    assert ObjectKey("Middleware", NAMESPACE, "a") in reads({"chain": {"middlewares": [{"name": "a"}]}})
+    assert presence_of("Middleware", NAMESPACE, "a") in reads({"chain": {"middlewares": [{"name": "a"}]}})
 
 
 @pytest.mark.behaviour("PR-42")

@@ -33,6 +33,17 @@ def scanned(routes: list[Route], seen: FakeRequest) -> str | None:
     return next((each.name for each in ordered if each.matches(seen)), None)
 
 
+def test_equal_priorities_are_told_apart_by_precedence_then_by_name() -> None:
+    routes = [
+        compile_route(name, "PathPrefix(`/`)", "v3", 0, unused, precedence)
+        for name, precedence in (("a@kubernetes", 2), ("b@kubernetescrd", 1), ("c@kubernetescrd", 1))
+    ]
+    assert found(RoutingTable.build(routes), request("/")) == "b@kubernetescrd"
+    assert found(RoutingTable.build(routes[::2]), request("/")) == "c@kubernetescrd"
+    longer = [*routes, compile_route("z@kubernetes", "PathPrefix(`/x`)", "v3", 0, unused, 2)]
+    assert found(RoutingTable.build(longer), request("/x")) == "z@kubernetes"
+
+
 @pytest.mark.behaviour("DP-31")
 def test_the_longer_rule_wins() -> None:
     table = RoutingTable.build([route("r1", "Host(`a.com`)"), route("r2", "Host(`a.com`) && PathPrefix(`/api`)")])
