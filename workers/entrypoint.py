@@ -192,7 +192,7 @@ class EntryPointServer:
 
     @property
     def is_settled(self) -> bool:
-        """No request is under way, nor a TLS connection whose first request is about to come."""
+        """No request is under way, nor one about to come on a connection just made."""
         return not self.active and not any(connection.is_fresh for connection in self._connections)
 
     @property

@@ -40,7 +40,7 @@ class Opening:
         "_policy",
         "_port",
         "_server",
-        "is_fresh",
+        "is_secure",
         "may_end",
         "stream",
     )
@@ -56,8 +56,8 @@ class Opening:
         log: logging.Logger,
     ) -> None:
         self.stream = stream
-        self.is_fresh = False
-        """It speaks TLS, so that its client has more to lose than a connection."""
+        self.is_secure = False
+        """It turned out to speak TLS."""
         self.may_end = False
         self._ip = ip
         self._port = port
@@ -89,10 +89,10 @@ class Opening:
         stream, engine = self.stream, self._server.tls
         connection = None
         if engine is not None:
-            stream.set_read_deadline(self._born + self._options.read_ticks)
+            stream.set_read_deadline(self._until(self._born, self._options.read_ticks))
             hello = sniff(stream)
             if hello is not None:
-                self.is_fresh = True
+                self.is_secure = True
                 connection = self._secure(stream, hello, engine)
         client = Client(self._ip, self._port, connection is not None, self._server.name, self._policy, connection)
         born = None if connection else self._born
@@ -117,13 +117,17 @@ class Opening:
         return connection
 
     def _set_deadlines(self, stream: TLSStream) -> None:
-        options = self._options
-        ticks = min(options.read_ticks, options.write_ticks)
-        if self._server.draining:
-            ticks = min(ticks, TimerWheel.ticks(SETTLE_SECONDS))
-        until = stream.wheel.tick + ticks
+        until = self._until(stream.wheel.tick, min(self._options.read_ticks, self._options.write_ticks))
         stream.set_read_deadline(until)
         stream.set_write_deadline(until)
+
+    def _until(self, since: int, ticks: int) -> int:
+        """The tick of a deadline; a draining entry point has no patience."""
+        until = since + ticks
+        return min(until, self._settled()) if self._server.draining else until
+
+    def _settled(self) -> int:
+        return self.stream.wheel.tick + TimerWheel.ticks(SETTLE_SECONDS)
 
     def _refuse(self, record: bytes) -> None:
         """Say why and make sure that it arrives: what is unread would turn the close into a reset."""
@@ -133,16 +137,18 @@ class Opening:
         self.stream = raw
         raw.ready = True
         with contextlib.suppress(StreamError):
-            raw.set_write_deadline(raw.wheel.tick + TimerWheel.ticks(SETTLE_SECONDS))
+            raw.set_write_deadline(self._settled())
             raw.write(record)
             linger(raw)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Its client has just come and is about to ask for something."""
+        return True
+
     def close_if_idle(self) -> None:
-        """Any greenlet: end it if nothing has come yet; a handshake under way gets a moment."""
-        if not self.is_fresh:
-            self.stream.stop_reading()
-            return
-        until = self.stream.wheel.tick + TimerWheel.ticks(SETTLE_SECONDS)
+        """Any greenlet: give it a moment. What was accepted is not turned away if that can be helped."""
+        until = self._settled()
         self.stream.set_read_deadline(min(self.stream.read_deadline, until))
         self.stream.set_write_deadline(min(self.stream.write_deadline, until))
 
@@ -151,4 +157,4 @@ class Opening:
         self.stream.shutdown()
 
     def __repr__(self) -> str:
-        return f"<Opening {self._ip}:{self._port}{' TLS' if self.is_fresh else ''}>"
+        return f"<Opening {self._ip}:{self._port}{' TLS' if self.is_secure else ''}>"

@@ -220,7 +220,7 @@ def timeouts(read: float = 5, write: float = 0) -> EntryPoint:
 
 
 def opening_at(here: Stage, tls: bool) -> Callable[[], bool]:
-    return lambda: any(isinstance(one, Opening) and one.is_fresh is tls for one in here.server._connections)
+    return lambda: any(isinstance(one, Opening) and one.is_secure is tls for one in here.server._connections)
 
 
 @pytest.mark.parametrize(
@@ -329,6 +329,34 @@ def test_a_fresh_connection_that_asks_nothing_holds_up_the_end_for_a_moment_only
         here.clock.advance(1.5)
         assert silent.is_closed()
         assert here.server.is_settled
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_connection_just_accepted_is_served_before_the_end(secure: bool) -> None:
+    """Its client has not got round to saying anything."""
+    with stage() as here:
+        client = here.client()
+        wait_until(lambda: here.server.open_connections, pause=gevent.sleep)
+        here.server.stop_accepting()
+        here.server.close_idle()
+        assert not here.server.is_settled
+        if secure:
+            client.socket = client_context().wrap_socket(client.socket, server_hostname="a.test")
+        answer = client.get()
+        assert (answer.status, answer[b"connection"]) == (200, b"close")
+        wait_until(lambda: here.server.is_settled, pause=gevent.sleep)
+
+
+@pytest.mark.parametrize("sent", [b"", hello()[:50], hello()], ids=["nothing", "half", "hello"])
+def test_a_connection_that_does_not_go_on_holds_up_the_end_for_a_moment_only(sent: bytes) -> None:
+    with stage() as here:
+        client = here.client()
+        client.send(sent)
+        wait_until(lambda: here.server.open_connections, pause=gevent.sleep)
+        wait_until(opening_at(here, tls=len(sent) > 50), pause=gevent.sleep)
+        here.server.close_idle()
+        here.clock.advance(1.5)
+        wait_until(lambda: here.server.is_settled, pause=gevent.sleep)
 
 
 def test_an_idle_connection_is_closed_at_the_end_and_says_so() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workers.forwarded import Client
 
 SETTLE_SECONDS: Final = 1.0
-"""How long a draining entry point waits for the first request of a TLS connection just made."""
+"""How long a draining entry point waits for the first request of a connection just made."""
 
 
 class ServerConnection:
