@@ -7,7 +7,10 @@ other providers all show these names, so they are reproduced to the letter (rule
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final
+
+_NORMAL: Final = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 PROVIDER_CRD: Final = "kubernetescrd"
 PROVIDER_INGRESS: Final = "kubernetes"
@@ -20,6 +23,8 @@ def normalize(text: str) -> str:
     >>> normalize("a--b__c..d")
     'a-b-c-d'
     """
+    if _NORMAL.fullmatch(text):
+        return text  # nearly every Kubernetes name
     pieces = "".join(char if _is_word(char) else " " for char in text).split(" ")
     return "-".join(piece for piece in pieces if piece)
 

@@ -239,7 +239,7 @@ def connection_tokens(value: bytes) -> list[bytes]:
     """Lower-case members of a comma-separated value. The list is shared: do not change it."""
     tokens = _token_lists.get(value)
     if tokens is None:
-        tokens = [token.strip(b" \t").lower() for token in value.split(b",") if token.strip(b" \t")]
+        tokens = [token for each in value.lower().split(b",") if (token := each.strip(b" \t"))]
         if len(_token_lists) >= _REMEMBERED_TOKENS:
             _token_lists.clear()
         if len(value) <= _LONGEST_REMEMBERED_BYTES:

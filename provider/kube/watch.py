@@ -23,6 +23,7 @@ from provider.kube.errors import ApiError, Gone, KindMissing, ServerTrouble
 from provider.resources.core import Resource, Unread
 from provider.resources.decode import Malformed, decode, key_of
 from provider.resources.kinds import Kind, ObjectKey
+from provider.resources.nesting import decode_any_depth
 
 PAGE_LIMIT: Final = 500
 FIRST_PAUSE_SECONDS: Final = 0.8
@@ -161,7 +162,7 @@ class ListWatch:
     def page(self, body: bytes) -> Snapshot | None:
         """One page of the list; the snapshot after the last one. Raises ApiError if it is no list."""
         try:
-            page = _PAGES.decode(body)
+            page = decode_any_depth(_PAGES, body)
             self._gathered += [self._decoded(item) for item in page.items or []]
         except msgspec.MsgspecError as error:
             raise ServerTrouble(f"the list of {self.kind.plural} is unreadable: {error}") from error
@@ -178,7 +179,7 @@ class ListWatch:
     def line(self, line: bytes) -> Put | Removed | None:
         """One line of the watch. Raises ApiError for an ERROR event and for what is no event."""
         try:
-            event = _EVENTS.decode(line)
+            event = decode_any_depth(_EVENTS, line)
             if event.type == "ERROR":
                 raise self._error(event.object)
             metadata = _OBJECTS.decode(event.object).metadata

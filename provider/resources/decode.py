@@ -15,6 +15,7 @@ import msgspec
 from config.findings import Finding
 from provider.resources.core import Metadata, Resource
 from provider.resources.kinds import Kind, ObjectKey
+from provider.resources.nesting import CUT, LARGEST_DEPTH, is_too_deep, shallow
 
 _PATH: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?`?\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
@@ -40,9 +41,23 @@ def _decoder(struct: Any) -> msgspec.json.Decoder[Any]:
 def decode(kind: Kind, data: bytes | msgspec.Raw) -> Any:
     """The struct of `kind`. Raises Malformed, or msgspec.MsgspecError if not even its name can be read."""
     try:
-        return _decoder(kind.type).decode(data)
+        resource = _decoder(kind.type).decode(data)
     except msgspec.MsgspecError:
-        return from_plain(kind, msgspec.json.decode(data))
+        resource = from_plain(kind, msgspec.json.decode(data))
+    except RecursionError:
+        raise _too_deep(kind, shallow(bytes(data))) from None
+    spec = getattr(resource, "spec", None)
+    if isinstance(spec, dict) and (is_too_deep(spec) or CUT in bytes(data)):
+        raise _too_deep(kind, shallow(bytes(data)))
+    return resource
+
+
+def _too_deep(kind: Kind, data: bytes) -> Malformed:
+    """Raises msgspec.MsgspecError if not even the name can be read."""
+    metadata = msgspec.json.decode(data, type=_Identity).metadata
+    key = ObjectKey(kind.name, metadata.namespace, metadata.name)
+    message = f"the object is nested deeper than {LARGEST_DEPTH} levels"
+    return Malformed(key, _malformed(key, message, "spec"))
 
 
 def from_plain(kind: Kind, plain: Any) -> Any:
@@ -78,6 +93,10 @@ def located(error: msgspec.ValidationError) -> tuple[str, str]:
 
 def _finding(key: ObjectKey, error: msgspec.ValidationError) -> Finding:
     message, path = located(error)
+    return _malformed(key, message, path)
+
+
+def _malformed(key: ObjectKey, message: str, path: str) -> Finding:
     return Finding(
         kind=key.kind,
         namespace=key.namespace,

@@ -155,7 +155,7 @@ def head_of(target: str, host: str, method: str = "GET", headers: Sequence[tuple
 def found_here(table: RoutingTable, head: bytes) -> str | None:
     policy = ForwardedPolicy(EntryPoint(address=":80"))
     seen = parse_request(head, Client("127.0.0.1", 1, False, "web", policy), TargetPolicy())
-    if not isinstance(seen, Request):
+    if not isinstance(seen, Request) or seen.refusal is not None:
         return None
     match = table.find(seen)
     return None if match is None else match.name

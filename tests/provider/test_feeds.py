@@ -5,7 +5,16 @@ from __future__ import annotations
 from provider.feeds import Feeds
 from provider.kube.errors import Forbidden, KindMissing, Unauthorized, Unreachable
 from provider.kube.informer import Feed
-from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, MIDDLEWARE, NODE, SERVICE, Kind
+from provider.resources.kinds import (
+    ENDPOINT_SLICE,
+    INGRESS_ROUTE,
+    KINDS,
+    MIDDLEWARE,
+    NODE,
+    REFERENCE_GRANT,
+    SERVICE,
+    Kind,
+)
 
 ROUTES, SERVICES, SLICES = Feed(INGRESS_ROUTE), Feed(SERVICE), Feed(ENDPOINT_SLICE)
 MIDDLEWARES = Feed(MIDDLEWARE)
@@ -99,6 +108,22 @@ def test_a_kind_that_was_known_before_holds_back() -> None:
         assert "restart" in finding.advice
         feeds.listed(MIDDLEWARES)
         assert (feeds.settled, feeds.complete) == (True, True)
+
+
+def test_nobody_misses_a_kind_of_another_project() -> None:
+    grants = Feed(REFERENCE_GRANT)
+    feeds = expecting(grants)
+    feeds.in_trouble(grants, KindMissing("404", REFERENCE_GRANT))
+    assert (feeds.settled, feeds.complete, feeds.in_sync) == (True, True, True)
+    assert feeds.findings() == []
+    feeds.in_trouble(grants, Forbidden("403", REFERENCE_GRANT, ""))
+    assert (feeds.settled, feeds.complete, feeds.in_sync) == (True, True, True)
+    (finding,) = feeds.findings()
+    assert finding.severity == "warning"
+    assert 'resources ["referencegrants"]' in finding.advice
+    feeds.listed(grants)
+    feeds.in_trouble(grants, KindMissing("404", REFERENCE_GRANT))
+    assert feeds.findings()[0].message.endswith("what is known stays in force")
 
 
 def test_what_was_listed_is_remembered_for_the_next_provider() -> None:

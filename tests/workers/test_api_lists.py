@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.http import Router
 from config.static_load import from_mapping
 from tests.workers.fakes import FakeExchange, balancer, environment, router, servers, weighted
 from workers.api import APIHandler
@@ -19,9 +20,11 @@ P = "@kubernetescrd"
 
 
 def api(count: int = 3) -> APIHandler:
+    routers: dict[str, Router | None] = {
+        f"r{number:03}{P}": router(f"Host(`h{number}`)") for number in range(count)
+    }
     changes = Changes(
-        routers={f"r{number:03}{P}": router(f"Host(`h{number}`)") for number in range(count)}
-        | {"bad" + P: router(service="nope", middlewares=["m"])},
+        routers=routers | {"bad" + P: router(service="nope", middlewares=["m"])},
         services={"s" + P: balancer(), "w" + P: weighted("s")},
         endpoints={"s" + P: servers(1, 2)},
     )

@@ -188,6 +188,7 @@ def test_hop_by_hop_headers_stop_here(touch: bool) -> None:
     ]
     assert sent(*lines, touch=touch) == ADDED
     assert sent(b"Te: trailers, gzip", touch=touch) == {**ADDED, b"te": [b"trailers"]}
+    assert sent(b"Te: trailers;q=0", touch=touch) == ADDED
 
 
 @pytest.mark.behaviour("DP-59")

@@ -88,9 +88,9 @@ def test_a_feature_that_is_off_says_so() -> None:
     assert services("noop@internal") is noop
 
 
-def api_of(options: dict[str, Any], changes: Changes) -> APIHandler:
+def api_of(options: dict[str, Any], changes: Changes, **static: Any) -> APIHandler:
     made = Runtime(environment()).updated(1, changes, lambda: None)
-    return APIHandler(from_mapping({"api": options}), lambda: made, lambda: ["noop@internal"])
+    return APIHandler(from_mapping({"api": options} | static), lambda: made, lambda: ["noop@internal"])
 
 
 CHANGES = Changes(
@@ -136,9 +136,11 @@ def test_version() -> None:
 
 @pytest.mark.behaviour("OP-33")
 def test_overview_counts() -> None:
-    members = json.loads(answered(api_of({}, CHANGES), b"/api/overview").body)
+    with_both = api_of({}, CHANGES, providers={"kubernetesCRD": {}, "kubernetesIngress": {}})
+    members = json.loads(answered(with_both, b"/api/overview").body)
     assert members["http"]["routers"] == {"total": 2, "warnings": 0, "errors": 1}
-    assert members["providers"] == ["KubernetesCRD"]
+    assert members["providers"] == ["KubernetesIngress", "KubernetesCRD"]
+    assert json.loads(answered(api_of({}, CHANGES), b"/api/overview").body)["providers"] == []
 
 
 @pytest.mark.behaviour("OP-28")

@@ -18,8 +18,17 @@ from workers.exchange import Request
 _UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _IN_PATH: Final = _UNRESERVED + b"!$&'()*+,;=:@/[]"
 _ORDINARY: Final = _UNRESERVED + b"!$&'()*+,=:@/?"
-_ESCAPE: Final = re.compile(rb"%(?:([0-9A-Fa-f]{2})|(.?.?))|([^" + re.escape(_IN_PATH) + rb"%])", re.DOTALL)
 _RESERVED: Final = frozenset(b":/?#[]@!$&'()*+,;=%")
+_HEX: Final = b"0123456789ABCDEFabcdef"
+_BYTES: Final = {bytes((high, low)): int(bytes((high, low)), 16) for high in _HEX for low in _HEX}
+_NORMAL: Final = {
+    digits: bytes((byte,)) if byte in _UNRESERVED else b"%" + digits.upper() for digits, byte in _BYTES.items()
+}
+"""Two digits behind a `%` to the normal form of the triplet. Tables instead of a function for each match: a path
+may be a megabyte of escapes."""
+_DECODED: Final = {
+    digits: bytes((byte,)) for digits, byte in _BYTES.items() if byte not in _RESERVED and digits == digits.upper()
+}
 _ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)([^#]*)")
 _HOST: Final = re.compile(
     rb"(?:(?P<name>[A-Za-z0-9._~!$&'()*+;=%\-]*)|\[(?P<six>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~\-]+)?)\])"
@@ -127,23 +136,19 @@ def normalize_path(path: bytes) -> bytes | None:
     >>> normalize_path(b"/%77ith%2fa|b")
     b'/with%2Fa%7Cb'
     """
-    if not path.translate(None, _IN_PATH):
+    strange = path.translate(None, _IN_PATH)
+    if not strange:
         return path
-    broken = False
-
-    def normal(match: re.Match[bytes]) -> bytes:
-        nonlocal broken
-        digits, rest, raw = match.groups()
-        if raw is not None:
-            return b"%%%02X" % raw[0]
-        if rest is not None:
-            broken = True
-            return b""
-        byte = int(digits, 16)
-        return bytes((byte,)) if byte in _UNRESERVED else b"%" + digits.upper()
-
-    result = _ESCAPE.sub(normal, path)
-    return None if broken else result
+    for byte in set(strange) - {37}:
+        path = path.replace(bytes((byte,)), b"%%%02X" % byte)
+    first, *rest = path.split(b"%")
+    pieces = [first]
+    for piece in rest:
+        triplet = _NORMAL.get(piece[:2])
+        if triplet is None:
+            return None
+        pieces += (triplet, piece[2:])
+    return b"".join(pieces)
 
 
 def sanitize_path(path: bytes) -> bytes:
@@ -171,12 +176,9 @@ def routing_path(path: bytes) -> bytes:
     """
     if b"%" not in path:
         return path
-
-    def decoded(match: re.Match[bytes]) -> bytes:
-        byte = int(match[1], 16)
-        return match[0] if byte in _RESERVED else bytes((byte,))
-
-    return _TRIPLET.sub(decoded, path)
-
-
-_TRIPLET: Final = re.compile(rb"%([0-9A-F]{2})")
+    first, *rest = path.split(b"%")
+    pieces = [first]
+    for piece in rest:
+        byte = _DECODED.get(piece[:2])
+        pieces += (b"%", piece) if byte is None else (byte, piece[2:])
+    return b"".join(pieces)

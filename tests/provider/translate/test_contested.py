@@ -11,10 +11,10 @@ OLD, NEW = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 A, B = Owner(0, "a", "x", NEW), Owner(0, "b", "y", OLD)
 
 
-def load_balancer(namespace: str, scheme: str = "http") -> Service:
+def load_balancer(namespace: str, strategy: str = "wrr") -> Service:
     source = KubernetesSource(namespace=namespace, name="web", port="80")
     return Service(
-        load_balancer=LoadBalancer(strategy=scheme),
+        load_balancer=LoadBalancer(pass_host_header=True, strategy=strategy),
         observability=ServiceObservability(metadata=ServiceMetadata(kubernetes=source)),
     )
 

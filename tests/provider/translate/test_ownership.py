@@ -43,8 +43,9 @@ WEB = [service("web", namespace="a-b"), endpoints("web", "10.1.0.1", namespace="
 
 
 class Stage:
-    def __init__(self, *objects: Json, **options: bool) -> None:
-        self.store, self.builder = Store(), Builder(TranslationOptions(**options))  # type: ignore[arg-type]
+    def __init__(self, *objects: Json, shares: bool = False) -> None:
+        self.options = TranslationOptions(allow_cross_namespace=shares)
+        self.store, self.builder = Store(), Builder(self.options)
         self.put(*objects)
 
     def put(self, *objects: Json) -> None:
@@ -59,7 +60,7 @@ class Stage:
 
     def _update(self) -> None:
         self.builder.update(self.store, self.store.take_changed())
-        assert self.builder.result(self.store) == build(self.store, self.builder._options)
+        assert self.builder.result(self.store) == build(self.store, self.options)
 
     @property
     def rules(self) -> list[str]:
@@ -136,7 +137,7 @@ def test_routers_services_and_their_children(shares: bool) -> None:
             ),
         )
     ]
-    stage = Stage(*objects, allow_cross_namespace=shares)
+    stage = Stage(*objects, shares=shares)
     assert len(stage.builder.routers) == 1
     servers = [
         server.url

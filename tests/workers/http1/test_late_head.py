@@ -12,9 +12,7 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
 EXPECTING = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    "begun", [HINTS, HINTS[:30]]
-)
+@pytest.mark.parametrize("begun", [HINTS, HINTS[:30]])
 def test_a_body_is_let_go_although_the_server_has_begun_to_speak(begun: bytes) -> None:
     rest = HINTS.removeprefix(begun)
 

@@ -125,6 +125,14 @@ def test_unknown_expectation_is_417() -> None:
         assert client.is_closed()
 
 
+def test_an_empty_expectation_means_nothing() -> None:
+    with Stage(handler=respond()) as stage:
+        client = stage.client()
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect:\r\nContent-Length: 3\r\n\r\nabc")
+        assert client.response().status == 200
+        assert not stage.request.expect_continue
+
+
 @pytest.mark.behaviour("DP-10")
 def test_options_asterisk_is_answered_by_the_server_itself() -> None:
     with Stage(handler=respond(201)) as stage:
