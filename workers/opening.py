@@ -110,7 +110,9 @@ class Opening:
             connection = engine.connect(selection, sock)
         except SSL.Error as error:
             raise HandshakeRefused(str(error), INTERNAL_ERROR) from error
-        self.stream = secured = TLSStream(stream.detach(), stream.wheel, connection)
+        # the wheel must not lose its last user in between: to stand still and start again costs more than a stream
+        self.stream = secured = TLSStream(sock, stream.wheel, connection)
+        stream.detach()
         self._set_deadlines(secured)
         secured.handshake()
         secured.set_write_deadline(NEVER)
@@ -133,7 +135,8 @@ class Opening:
         """Say why and make sure that it arrives: what is unread would turn the close into a reset."""
         if self.stream.closed:
             return
-        raw = Stream(self.stream.detach(), self.stream.wheel)
+        raw, former = Stream(self.stream.sock, self.stream.wheel), self.stream
+        former.detach()
         self.stream = raw
         raw.ready = True
         with contextlib.suppress(StreamError):
