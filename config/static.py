@@ -65,6 +65,9 @@ class Core(Options, frozen=True, kw_only=True):
     default_rule_syntax: Annotated[
         str, says("Rule syntax of routers that do not name one; v2 is deprecated.", "v2", "v3")
     ] = "v3"
+    strict_tls_options: Annotated[
+        bool, says("Disable routers whose TLS options conflict, instead of using the default option.")
+    ] = False
 
 
 class ForwardingTimeouts(Options, frozen=True, kw_only=True):

@@ -108,6 +108,21 @@ class EncodedCharacters(Options, frozen=True, kw_only=True):
     allow_encoded_hash: Annotated[bool, says("Accept %23 in a request path.")] = True
 
 
+class Domain(Options, frozen=True, kw_only=True):
+    main: Annotated[str, says("First name of the certificate.")] = ""
+    sans: Annotated[list[str], says("Further names of the certificate.")] = []
+
+
+class TLS(Options, frozen=True, kw_only=True):
+    """Present, even empty: routers of the entry point that have no `tls` of their own get this one."""
+
+    options: Annotated[
+        str, says("TLS option, with its provider (name@kubernetescrd); empty is the default one.")
+    ] = ""
+    cert_resolver: Annotated[str, says("Certificate resolver.")] = ""
+    domains: Annotated[list[Domain], says("Names that certificates are to be had for.")] = []
+
+
 class HTTP(Options, frozen=True, kw_only=True):
     sanitize_path: Annotated[bool, says("Resolve /./, /../ and // in request paths before routing.")] = True
     max_header_bytes: Annotated[int, says("Largest request line plus headers in bytes, else 431.")] = 1048576
@@ -121,6 +136,7 @@ class HTTP(Options, frozen=True, kw_only=True):
     encoded_characters: Annotated[
         EncodedCharacters | None, says("Check request paths for escaped special characters.")
     ] = None
+    tls: Annotated[TLS | None, says("What routers without tls get; they then serve TLS connections only.")] = None
 
 
 class EntryPoint(Options, frozen=True, kw_only=True):

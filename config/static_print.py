@@ -53,9 +53,15 @@ def _section(section: Section, options: Options, prefix: str, masked: bool) -> d
                 named = {name: _section(option.element, one, path, masked) for name, one in value.items()}
                 plain |= {option.name: named} if named else {}
             case Indexed():
-                listed = [_section(option.element, one, path, masked) for one in value]
+                listed = [_section(option.element, one, path, masked) or _shown(option.element) for one in value]
                 plain |= {option.name: listed} if listed else {}
     return plain
+
+
+def _shown(section: Section) -> dict[str, Any]:
+    """An element of a list that has nothing but defaults has to show one, else it would be lost."""
+    leaf = next(option for option in section.options.values() if isinstance(option, Leaf))
+    return {leaf.name: leaf.default}
 
 
 def _leaf(leaf: Leaf, value: Any) -> Any:

@@ -15,6 +15,7 @@ _IRREGULAR: Final = {
     "kubernetes_crd": "kubernetesCRD",
     "native_lb_by_default": "nativeLBByDefault",
     "report_node_internal_ips": "reportNodeInternalIPs",
+    "strict_tls_options": "strictTLSOptions",
     "trusted_ips": "trustedIPs",
     "global_": "global",
 }

@@ -20,16 +20,18 @@ from types import TracebackType
 from typing import Any, Self
 
 import gevent
-from gevent import get_hub, socket
+from gevent import get_hub, socket, ssl
 
 from config.control_page import ControlPage
 from config.static import EntryPoint
-from tests.upstreams import Peer, Script, Upstream
+from tests.upstreams import PATIENCE_SECONDS, Peer, Script, Upstream
 from tests.waiting import wait_until
+from tls.selection import TLSTable
 from workers.entrypoint import EntryPointServer
 from workers.exchange import Handler, Request
 from workers.proxy import ServiceHandler
 from workers.timers import TimerWheel
+from workers.tls_engine import TLSEngine
 from workers.upstream.transport import Transport, UpstreamServer
 
 
@@ -167,6 +169,7 @@ class Stage:
     """An entry point whose requests all go to one service with one scripted server.
 
     `script` None: no server at all. `handler`: something else than a service. `options`: of the entry point.
+    `tls`, `tls_table`: what TLS connections are made with; requests through them go the same way.
     """
 
     def __init__(
@@ -178,6 +181,8 @@ class Stage:
         transport: Callable[[TimerWheel], Transport] | None = None,
         pass_host_header: bool = True,
         url: str = "",
+        tls: TLSEngine | None = None,
+        tls_table: TLSTable | None = None,
     ) -> None:
         self.clock = Clock()
         self.upstream = Upstream(script) if script is not None else None
@@ -194,15 +199,36 @@ class Stage:
         self.port: int = listener.getsockname()[1]
         self.log: list[str] = []
         self.server = EntryPointServer(
-            "web", options or EntryPoint(address=":80"), listener, self.slot, _logger(self.log), self.clock.wheel
+            "web",
+            options or EntryPoint(address=":80"),
+            listener,
+            self.slot,
+            _logger(self.log),
+            self.clock.wheel,
+            tls,
         )
         self.server.table = self.table
+        self.server.secure_table = self.table
+        self.server.tls_table = tls_table
         self.server.start()
         self._clients: list[Client] = []
 
     def client(self) -> Client:
         """A new connection to the entry point."""
-        client = Client(socket.create_connection(("127.0.0.1", self.port)))
+        return self._kept(socket.create_connection(("127.0.0.1", self.port)))
+
+    def secure_client(self, context: ssl.SSLContext, server_name: str | None = None) -> Client:
+        """A new connection through TLS, its handshake done. Raises ssl.SSLError, OSError."""
+        plain = socket.create_connection(("127.0.0.1", self.port))
+        plain.settimeout(PATIENCE_SECONDS)
+        try:
+            return self._kept(context.wrap_socket(plain, server_hostname=server_name))
+        except BaseException:
+            plain.close()
+            raise
+
+    def _kept(self, connection: Any) -> Client:
+        client = Client(connection)
         self._clients.append(client)
         return client
 

@@ -64,6 +64,11 @@ def verify_failure(connection: SSL.Connection) -> str:
     return str(_ffi.string(_lib.X509_verify_cert_error_string(code)).decode("ascii", "replace"))
 
 
+def clear_errors() -> None:
+    """Empty the thread's queue of errors after a failure: OpenSSL would blame the next connection for them."""
+    _lib.ERR_clear_error()
+
+
 def _check(result: int, message: str) -> None:
     if result != 1:
         _lib.ERR_clear_error()

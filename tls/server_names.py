@@ -7,7 +7,7 @@ in another spelling can never reach a weaker option or another certificate than 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -65,13 +65,37 @@ class NameTable(Generic[Value]):
         self._wildcard: dict[str, Value] = {}
         self._catch_all: Value | None = None
         for spelled, value in entries:
-            name = normalize_server_name(spelled)
-            if name == CATCH_ALL:
-                self._catch_all = value
-            elif suffix := wildcard_suffix(name):
-                self._wildcard[suffix] = value
-            else:
-                self._exact[name] = value
+            self._put(normalize_server_name(spelled), value)
+
+    def replaced(self, removed: Iterable[str], added: Mapping[str, Value]) -> NameTable[Value]:
+        """A table without the names `removed` (unknown ones are ignored) and with `added`; all normalized.
+
+        Only dictionaries are copied: the cost follows the change.
+        """
+        other: NameTable[Value] = NameTable()
+        other._exact, other._wildcard = self._exact.copy(), self._wildcard.copy()
+        other._catch_all = self._catch_all
+        for name in removed:
+            other._drop(name)
+        for name, value in added.items():
+            other._put(name, value)
+        return other
+
+    def _put(self, name: str, value: Value) -> None:
+        if name == CATCH_ALL:
+            self._catch_all = value
+        elif suffix := wildcard_suffix(name):
+            self._wildcard[suffix] = value
+        else:
+            self._exact[name] = value
+
+    def _drop(self, name: str) -> None:
+        if name == CATCH_ALL:
+            self._catch_all = None
+        elif suffix := wildcard_suffix(name):
+            self._wildcard.pop(suffix, None)
+        else:
+            self._exact.pop(name, None)
 
     def find(self, name: str) -> Value | None:
         """`name`: normalized; the empty name (no SNI) only meets the catch-all."""

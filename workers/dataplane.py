@@ -23,6 +23,7 @@ from workers.models import models_of
 from workers.reload import Reloader
 from workers.runtime import Changes, Environment, Runtime
 from workers.services import DEFAULT_TRANSPORT
+from workers.tls_engine import TLSEngine
 from workers.upstream.transport import Transport
 
 POLL_SECONDS = 0.05
@@ -39,13 +40,16 @@ class DataPlane:
         page: ControlPage,
         slot: Slot,
         log: logging.Logger,
+        tls: TLSEngine | None = None,
     ) -> None:
+        """`tls` None: nothing is served through TLS (only meant for looking at what routers become)."""
         self._static = static
         self._slot = slot
         self._log = log
         self._listeners = listeners
+        self._tls = tls
         self._servers = {
-            name: EntryPointServer(name, static.entry_points[name], listener, slot, log)
+            name: EntryPointServer(name, static.entry_points[name], listener, slot, log, tls=tls)
             for name, listener in listeners.items()
         }
         self._internal = InternalServices(static, page, self._answer_api)
@@ -65,6 +69,8 @@ class DataPlane:
             internal=self._internal,
             transports={DEFAULT_TRANSPORT: self._default_transport()},
             models=models_of(static),
+            default_certificate=self._tls.default if self._tls is not None else None,
+            strict_tls_options=static.core.strict_tls_options,
             precedence=[name.lower() for name in static.providers.precedence],
         )
         changes = Changes(routers=dict(internal_routers(static)))
@@ -87,6 +93,8 @@ class DataPlane:
         """Every entry point switches in one go: no other greenlet runs in between."""
         for name, server in self._servers.items():
             server.table = runtime.tables[name]
+            server.secure_table = runtime.secure_tables[name]
+            server.tls_table = runtime.tls_tables[name]
 
     @property
     def runtime(self) -> Runtime:
@@ -126,7 +134,7 @@ class DataPlane:
         # The last descriptor of a socket that is closed makes the kernel refuse instead of queueing for nobody.
         self._listeners[name].close()
         server.close_idle()
-        if not _wait_until(lambda: server.active == 0, life_cycle.grace_time_out_seconds):
+        if not _wait_until(lambda: server.is_settled, life_cycle.grace_time_out_seconds):
             self._log.warning("entry point %s: %d connections cut after the grace period", name, server.active)
         server.abort()
 

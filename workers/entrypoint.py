@@ -16,14 +16,17 @@ from greenlet import greenlet
 
 from config.control_page import Cell, Slot
 from config.static import EntryPoint
+from tls.selection import TLSTable
 from workers.dates import DateLine
 from workers.exchange import Request
-from workers.forwarded import Client, ForwardedPolicy
+from workers.forwarded import ForwardedPolicy
 from workers.http1.options import ConnectionOptions, Table
 from workers.http1.server import ServerConnection
 from workers.http1.target import TargetPolicy
+from workers.opening import Opening
 from workers.stream import Stream
 from workers.timers import TimerWheel, current_wheel
+from workers.tls_engine import TLSEngine
 
 ACCEPTS_PER_WAKE: Final = 16
 PAUSE_SECONDS: Final = 0.25
@@ -36,7 +39,10 @@ _READ: Final = 1
 
 
 class EntryPointServer:
-    """Accepts and serves. All methods from greenlets of the worker's hub; `table` is read once a request."""
+    """Accepts and serves. All methods from greenlets of the worker's hub.
+
+    `table` or `secure_table` is read once a request, `tls_table` once a TLS connection.
+    """
 
     def __init__(
         self,
@@ -46,9 +52,14 @@ class EntryPointServer:
         slot: Slot,
         log: logging.Logger,
         wheel: TimerWheel | None = None,
+        tls: TLSEngine | None = None,
     ) -> None:
+        """`tls` None: everything is taken for plaintext."""
         self.name = name
         self.table: Table | None = None
+        self.secure_table: Table | None = None
+        self.tls_table: TLSTable | None = None
+        self.tls = tls
         self.draining = False
         self.active = 0
         """Requests and tunnels under way."""
@@ -60,7 +71,7 @@ class EntryPointServer:
         self._log = log
         self._policy = ForwardedPolicy(options)
         self._options = _connection_options(options)
-        self._connections: set[ServerConnection] = set()
+        self._connections: set[ServerConnection | Opening] = set()
         self._published = (0, 0, 0)
         self._hub: Any = get_hub()
         self._watcher: Any = None
@@ -98,19 +109,26 @@ class EntryPointServer:
             raise
         connection = socket.socket(self._listener.family, self._listener.type, 0, descriptor)
         connection.setblocking(False)
-        client = Client(_peer_ip(address), address[1], False, self.name, self._policy)
-        served = ServerConnection(Stream(connection, self.wheel), client, self._options, self)
-        self._connections.add(served)
-        self._hub.loop.run_callback(greenlet(self._serve, self._hub).switch, served)
+        stream = Stream(connection, self.wheel)
+        opening = Opening(stream, _peer_ip(address), address[1], self, self._policy, self._options, self._log)
+        self._connections.add(opening)
+        self._hub.loop.run_callback(greenlet(self._serve, self._hub).switch, opening)
         return True
 
-    def _serve(self, served: ServerConnection) -> None:
+    def _serve(self, opening: Opening) -> None:
+        connections = self._connections
+        one: Opening | ServerConnection = opening
         try:
-            served.run()
+            served = opening.run()
+            if served is not None:
+                connections.discard(opening)
+                connections.add(served)
+                one = served
+                served.run()
         except Exception:
-            self._log.exception("entry point %s: %r", self.name, served)
+            self._log.exception("entry point %s: %r", self.name, one)
         finally:
-            self._connections.discard(served)
+            connections.discard(one)
             if not self._connections:
                 self._publish()
 
@@ -171,6 +189,11 @@ class EntryPointServer:
             slot = self._slot
             for cell, new, old in zip(_CELLS, now, before, strict=True):
                 slot[cell] += new - old
+
+    @property
+    def is_settled(self) -> bool:
+        """No request is under way, nor one about to come on a connection just made."""
+        return not self.active and not any(connection.is_fresh for connection in self._connections)
 
     @property
     def open_connections(self) -> int:

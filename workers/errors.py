@@ -86,6 +86,7 @@ RAW_FRAGMENT: Final = Failure("raw_fragment", Side.CLIENT, 400, Answer.EMPTY)
 UNDERSCORE_HEADER: Final = Failure("underscore_header", Side.CLIENT, 400, Answer.TEXT, b"Bad Request\n")
 ENCODED_CHARACTER: Final = Failure("encoded_character", Side.CLIENT, 400, Answer.EMPTY)
 NOT_FOUND: Final = Failure("not_found", Side.CLIENT, 404, Answer.TEXT, b"404 page not found\n")
+MISDIRECTED: Final = Failure("misdirected", Side.CLIENT, 421, Answer.TEXT, b"Misdirected Request\n")
 
 # Around the upstream server.
 NO_SERVER: Final = Failure("no_server", Side.PROXY, 503, Answer.TEXT, b"no available server\n")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from config.networks import Network, address_of, parse_network
 from config.static import EntryPoint
 from workers.exchange import Header, Request
 from workers.headers import MANAGED, encode
 
+if TYPE_CHECKING:
+    from tls.server import ServerConnection as TLSConnection
 _LONGEST_REMEMBERED_BYTES: Final = 262
 """Hosts up to this length are remembered: an idle connection must not hold a header of a megabyte."""
 
@@ -44,12 +46,36 @@ class ForwardedPolicy:
 class Client:
     """The other end of one client connection, with what follows from it for all its requests."""
 
-    __slots__ = ("_block", "_block_host", "entry_point", "ip", "is_tls", "plain_ip", "policy", "port", "trusted")
+    __slots__ = (
+        "_block",
+        "_block_host",
+        "entry_point",
+        "ip",
+        "is_tls",
+        "plain_ip",
+        "policy",
+        "port",
+        "tls",
+        "tls_option",
+        "trusted",
+    )
 
-    def __init__(self, ip: str, port: int, is_tls: bool, entry_point: str, policy: ForwardedPolicy) -> None:
+    def __init__(
+        self,
+        ip: str,
+        port: int,
+        is_tls: bool,
+        entry_point: str,
+        policy: ForwardedPolicy,
+        tls: TLSConnection | None = None,
+    ) -> None:
         self.ip = ip
         self.port = port
         self.is_tls = is_tls
+        self.tls = tls
+        """For questions about certificates and the session; None without TLS."""
+        self.tls_option = tls.selection.settings.name if tls is not None else ""
+        """Qualified name of the TLS option that the connection was made with."""
         self.entry_point = entry_point
         self.policy = policy
         self.plain_ip = ip.partition("%")[0].encode()

@@ -11,14 +11,34 @@ from typing import Final
 
 import msgspec
 
-from config.http import Router
+from config.http import Domain, Router, RouterTLS
 from config.static import StaticConfiguration
-from config.static_entrypoint import EncodedCharacters
+from config.static_entrypoint import TLS, EncodedCharacters
 from workers.errors import ENCODED_CHARACTER
 from workers.exchange import Exchange, Handler
 
-Model = Callable[[Handler], Handler]
-"""Wraps the handler of each router of the entry point."""
+Wrap = Callable[[Handler], Handler]
+
+
+class Model:
+    """Wraps the handler of each router of the entry point, and gives `tls` and syntax to those that have none."""
+
+    __slots__ = ("_wrap", "rule_syntax", "tls")
+
+    def __init__(self, wrap: Wrap | None = None, tls: RouterTLS | None = None, rule_syntax: str = "") -> None:
+        self._wrap = wrap
+        self.tls = tls
+        self.rule_syntax = rule_syntax
+
+    def __call__(self, handler: Handler) -> Handler:
+        return self._wrap(handler) if self._wrap is not None else handler
+
+    def applied_to(self, router: Router, entry_point: str) -> Router:
+        """The copy of `router` for the entry point."""
+        tls = self.tls if router.tls is None else router.tls
+        syntax = router.rule_syntax or self.rule_syntax
+        return msgspec.structs.replace(router, entry_points=[entry_point], tls=tls, rule_syntax=syntax)
+
 
 _ESCAPES: Final = {
     "allow_encoded_slash": b"%2F",
@@ -32,15 +52,29 @@ _ESCAPES: Final = {
 
 
 def models_of(static: StaticConfiguration) -> dict[str, Model]:
-    """Entry point name to model, for those that have one."""
-    return {
-        name: encoded_character_check(entry_point.http.encoded_characters)
-        for name, entry_point in static.entry_points.items()
-        if entry_point.http.encoded_characters is not None
-    }
+    """Entry point name to model, for those that have one.
+
+    Where conflicting TLS options are not made up for, the original gives each entry point one, which shows in
+    names and syntax of routers.
+    """
+    found = {}
+    for name, entry_point in static.entry_points.items():
+        http = entry_point.http
+        if http.encoded_characters is not None or http.tls is not None or static.core.strict_tls_options:
+            found[name] = Model(
+                encoded_character_check(http.encoded_characters) if http.encoded_characters else None,
+                _router_tls(http.tls) if http.tls is not None else None,
+                static.core.default_rule_syntax if static.core.strict_tls_options else "",
+            )
+    return found
 
 
-def encoded_character_check(options: EncodedCharacters) -> Model:
+def _router_tls(given: TLS) -> RouterTLS:
+    domains = [Domain(main=domain.main, sans=domain.sans) for domain in given.domains]
+    return RouterTLS(options=given.options, cert_resolver=given.cert_resolver, domains=domains)
+
+
+def encoded_character_check(options: EncodedCharacters) -> Wrap:
     """Refuse request paths with a forbidden escape. It stands behind the route: no route, no check."""
     forbidden = [escape for name, escape in _ESCAPES.items() if not getattr(options, name)]
 
@@ -68,7 +102,7 @@ def per_entry_point(
         return
     for one in modelled:
         own_name = name if len(entry_points) == 1 else f"{one}-{name}"
-        yield own_name, msgspec.structs.replace(router, entry_points=[one]), models[one]
+        yield own_name, models[one].applied_to(router, one), models[one]
     rest = [one for one in entry_points if one not in models]
     if rest:
         yield name, msgspec.structs.replace(router, entry_points=rest), None

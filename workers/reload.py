@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from config.findings import Finding
-from config.generation import EndpointsShard, Generation, Meta, RoutingShard, SectionKey
+from config.generation import EndpointsShard, Generation, Meta, RoutingShard, SectionKey, TLSShard
 from workers.runtime import Changes, Runtime
 
 _V = TypeVar("_V")
@@ -100,7 +100,7 @@ class Reloader:
     def _decode_changed(self, generation: Generation, pause: Pacer) -> dict[SectionKey, Any]:
         fresh = {}
         for key, row in generation.sections.items():
-            if key.section in ("meta", "routing", "endpoints") and self._digests.get(key) != row.digest:
+            if key.section in ("meta", "routing", "endpoints", "tls") and self._digests.get(key) != row.digest:
                 fresh[key] = generation.read(key)
                 pause()
         return fresh
@@ -117,6 +117,11 @@ class Reloader:
             elif key.section == "endpoints":
                 nothing: EndpointsShard = {}
                 _difference(old or nothing, new or nothing, changes.endpoints)
+            elif key.section == "tls":
+                was, is_now = old or TLSShard(), new or TLSShard()
+                _difference(was.certificates, is_now.certificates, changes.tls.certificates)
+                _difference(was.options, is_now.options, changes.tls.options)
+                _difference(was.stores, is_now.stores, changes.tls.stores)
         return changes
 
 

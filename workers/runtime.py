@@ -14,15 +14,29 @@ import msgspec
 from config.http import Router, Server, Service
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.rules import RuleError
+from tls.claims import Fall, OptionBook
+from tls.selection import DEFAULT_OPTION, OptionClaim, TLSTable
+from tls.store import Bundle
 from workers.exchange import Handler
-from workers.models import Model, per_entry_point
+from workers.models import Model
 from workers.proxy import Balancer, ServiceHandler
+from workers.router_tls import (
+    CONFLICT,
+    Books,
+    Copy,
+    claims_of,
+    copies,
+    fall_message,
+    option_of,
+    same_option,
+    updated_books,
+)
 from workers.routing.table import Route, RoutingTable, compile_route
 from workers.services import BuildError, ServiceBuilder, ServiceState, server_balancer
+from workers.tls_state import TLSChanges, TLSState
 from workers.upstream.transport import Transport
 
 LARGEST_USER_PRIORITY: Final = (1 << 63) - 1 - 1000
-DEFAULT_TLS_OPTIONS: Final = "default"
 
 
 class Changes(msgspec.Struct):
@@ -31,18 +45,21 @@ class Changes(msgspec.Struct):
     routers: dict[str, Router | None] = {}
     services: dict[str, Service | None] = {}
     endpoints: dict[str, list[Server] | None] = {}
+    tls: TLSChanges = msgspec.field(default_factory=TLSChanges)
 
 
 class RouterState:
     """One router: its configuration, where it is attached, and why it is not if it is not.
 
-    `source` is the name it was configured under; copies for entry points with a model have names of their own.
+    `source` is the name it was configured under; copies for entry points with a model, or with a quarrel over
+    TLS options, have names of their own. `fall`: why it gets the default option instead of the one it asks for.
     """
 
     __slots__ = (
         "config",
         "critical",
         "errors",
+        "fall",
         "name",
         "priority",
         "qualified_middlewares",
@@ -51,9 +68,10 @@ class RouterState:
         "using",
     )
 
-    def __init__(self, name: str, config: Router, source: str) -> None:
+    def __init__(self, name: str, config: Router, source: str, fall: Fall | None = None) -> None:
         self.name = name
         self.source = source
+        self.fall = fall
         self.config = config
         self.using: list[str] = []
         self.errors: list[str] = []
@@ -67,6 +85,16 @@ class RouterState:
         if self.critical:
             return "disabled"
         return "warning" if self.errors else "enabled"
+
+    @property
+    def asked_option(self) -> str:
+        """Qualified name of the TLS option that it asks for."""
+        return option_of(self.name, self.config)
+
+    @property
+    def tls_option(self) -> str:
+        """Qualified name of the TLS option that connections for it are made with."""
+        return DEFAULT_OPTION if self.fall is not None else self.asked_option
 
     @property
     def service(self) -> str:
@@ -93,6 +121,8 @@ class Environment(msgspec.Struct, frozen=True):
     models: Mapping[str, Model]
     precedence: Sequence[str] = ()
     """Providers whose routers win among equal priorities, first to last."""
+    default_certificate: Bundle | None = None
+    strict_tls_options: bool = False
 
     def precedence_of(self, router: str) -> int:
         """Place of the router's provider; one that is not listed comes last."""
@@ -108,12 +138,25 @@ Pause = Callable[[], None]
 
 
 class Runtime:
-    """Routers, services and a routing table for each entry point.
+    """Routers, services, and for each entry point two routing tables and what TLS handshakes are decided by.
 
-    `configured` holds the routers as they came, `routers` what became of them.
+    `configured` holds the routers as they came, `routers` what became of them. `tables` are for requests in
+    plaintext, `secure_tables` for those through TLS.
     """
 
-    __slots__ = ("configured", "endpoints", "environment", "number", "routers", "services", "tables")
+    __slots__ = (
+        "books",
+        "configured",
+        "endpoints",
+        "environment",
+        "number",
+        "routers",
+        "secure_tables",
+        "services",
+        "tables",
+        "tls",
+        "tls_tables",
+    )
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -122,7 +165,11 @@ class Runtime:
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
         self.endpoints: dict[str, list[Server]] = {}
+        self.tls = TLSState(environment.default_certificate)
+        self.books: Books = {name: OptionBook() for name in environment.entry_points}
         self.tables: dict[str, RoutingTable] = {name: RoutingTable.build(()) for name in environment.entry_points}
+        self.secure_tables = self.tables.copy()
+        self.tls_tables = self._hello_tables()
 
     def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
         """The next runtime, to be put in force at once.
@@ -137,14 +184,37 @@ class Runtime:
         new.endpoints = self.endpoints.copy()
         swaps: list[Swap] = []
         rebuilt = new._update_services(changes, swaps)
+        new.tls, stale_options = self.tls.updated(changes.tls, pause)
         names = set(changes.routers)
         if rebuilt:
             names.update(state.source for state in self.routers.values() if state.service in rebuilt)
-        touched = new._update_routers(names, changes, pause)
-        new.tables = _updated_tables(self, new, touched)
+        if stale_options:
+            names.update(
+                one.source for one in self.routers.values() if one.config.tls and one.asked_option in stale_options
+            )
+        new.books, turned = updated_books(self.books, changes.routers, new._claims, pause)
+        names |= turned
+        touched = new._update_routers(names, changes, pause, self)
+        new.tables = _updated_tables(self.tables, self, new, touched, _mounted)
+        new.secure_tables = _updated_tables(self.secure_tables, self, new, touched, _mounted_secure)
+        if changes.tls or new.books != self.books:
+            new.tls_tables = new._hello_tables()
+        else:
+            new.tls_tables = self.tls_tables
         for handler, balancer in swaps:  # last: no request may meet new servers behind an old route
             handler.balancer = balancer
         return new
+
+    def _hello_tables(self) -> dict[str, TLSTable]:
+        tls = self.tls
+        return {name: TLSTable(tls.store, tls.settings, book.hosts) for name, book in self.books.items()}
+
+    def _claims(self, name: str, config: Router) -> dict[str, OptionClaim]:
+        """What the router asks of TLS, by entry point."""
+        where = self.environment
+        return claims_of(
+            name, config, where.default_entry_points, where.models, where.entry_points, where.default_rule_syntax
+        )
 
     def _update_services(self, changes: Changes, swaps: list[Swap]) -> set[str]:
         """Apply service and endpoint changes; return the names of services whose handler is another now.
@@ -199,43 +269,37 @@ class Runtime:
                     self.services[parent] = ServiceState(parent, old.config, old.servers)
         return result
 
-    def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause) -> set[str]:
+    def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause, before: Runtime) -> set[str]:
         """Compile the named routers again; return the names of all states that went, came or changed."""
-        environment, touched = self.environment, set()
-        builder = ServiceBuilder(self.services, environment.internal, environment.transports)
+        touched: set[str] = set()
+        builder = ServiceBuilder(self.services, self.environment.internal, self.environment.transports)
         for name in sorted(names):
             old = self.configured.pop(name, None)
             config = changes.routers.get(name, old)
-            for own_name, _, _ in self._attached(name, old):
-                self.routers.pop(own_name, None)
-                touched.add(own_name)
-            for own_name, router, model in self._attached(name, config):
-                self.routers[own_name] = build_router(own_name, router, name, model, environment, builder)
-                touched.add(own_name)
+            for copy in before._copies(name, old):
+                self.routers.pop(copy.name, None)
+                touched.add(copy.name)
+            for copy in self._copies(name, config):
+                self.routers[copy.name] = build_router(copy, name, self.environment, builder, self.tls)
+                touched.add(copy.name)
             if config is not None:
                 self.configured[name] = config
             pause()
         return touched
 
-    def _attached(self, name: str, config: Router | None) -> Iterable[tuple[str, Router, Model | None]]:
+    def _copies(self, name: str, config: Router | None) -> Iterable[Copy]:
         if config is None:
             return ()
-        if config.parent_refs:
-            return ((name, config, None),)
-        environment = self.environment
-        return per_entry_point(name, config, environment.default_entry_points, environment.models)
+        where = self.environment
+        return copies(name, config, where.default_entry_points, where.models, self.books)
 
 
 def build_router(
-    name: str,
-    config: Router,
-    source: str,
-    model: Model | None,
-    environment: Environment,
-    builder: ServiceBuilder,
+    copy: Copy, source: str, environment: Environment, builder: ServiceBuilder, tls: TLSState
 ) -> RouterState:
     """Compile one router; whatever is wrong ends in its errors, never in an exception."""
-    state = RouterState(name, config, source)
+    config = copy.config
+    state = RouterState(copy.name, config, source, copy.fall)
     if config.parent_refs:
         state.fail("multi-layer routing (parentRefs) is not served by this version of Pointsman")
         return state
@@ -245,11 +309,22 @@ def build_router(
         return state
     if state.priority == 0:
         state.priority = len(config.rule.encode())
-    try:
-        state.route = _compile(state, model, environment, builder)
-    except BuildError as error:
-        state.fail(str(error))
+    if copy.fall is not None and environment.strict_tls_options:
+        state.fail(CONFLICT)
+    else:
+        try:
+            state.route = _compile(state, copy.model, environment, builder, tls)
+        except BuildError as error:
+            state.fail(str(error))
+    if copy.fall is not None:
+        _note_fall(state, copy.fall, environment)
     return state
+
+
+def _note_fall(state: RouterState, fall: Fall, environment: Environment) -> None:
+    message = fall_message(fall, state.asked_option, state.config.rule, strict=environment.strict_tls_options)
+    if message:
+        state.errors.append(message)
 
 
 def _attach(state: RouterState, environment: Environment) -> None:
@@ -261,7 +336,9 @@ def _attach(state: RouterState, environment: Environment) -> None:
     state.using.sort()
 
 
-def _compile(state: RouterState, model: Model | None, environment: Environment, builder: ServiceBuilder) -> Route:
+def _compile(
+    state: RouterState, model: Model | None, environment: Environment, builder: ServiceBuilder, tls: TLSState
+) -> Route:
     name, config = state.name, state.config
     is_internal = provider_of(name) == PROVIDER_INTERNAL
     if state.priority > LARGEST_USER_PRIORITY and not is_internal:
@@ -272,45 +349,63 @@ def _compile(state: RouterState, model: Model | None, environment: Environment, 
         state.fail("router has no service and no child routers")
         raise BuildError("router must have either a service or child routers")
     state.qualified_middlewares = True
+    problem = tls.problem(state.asked_option) if config.tls is not None else ""
+    if problem:
+        raise BuildError(f"building router handler: {problem}")
     handler = builder.handler(state.service)
-    if model is not None:
-        handler = model(handler)
     if config.middlewares:
         missing = resolve_reference(config.middlewares[-1], name)
         raise BuildError(f'middleware "{missing}" does not exist')
-    options = config.tls.options if config.tls else ""
-    if options and options != DEFAULT_TLS_OPTIONS:
-        raise BuildError(f"building router handler: unknown TLS options: {resolve_reference(options, name)}")
+    if config.tls is not None:
+        handler = same_option(state.tls_option, handler)
+    if model is not None:
+        handler = model(handler)
     syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
     try:
         precedence = environment.precedence_of(name)
         return compile_route(name, config.rule, syntax, state.priority, handler, precedence)
     except RuleError as error:
+        if config.tls is not None:
+            state.fail(f"error while parsing rule {config.rule}: {error}")
+            raise BuildError(f"invalid rule {config.rule}, error: error while {error}") from error
         raise BuildError(f"error while parsing rule {config.rule}: {error}") from error
 
 
-def _updated_tables(old: Runtime, new: Runtime, names: Iterable[str]) -> dict[str, RoutingTable]:
-    """Tables with the routes of `names` exchanged; a table that nothing touched stays the same object."""
+def _updated_tables(
+    tables: Mapping[str, RoutingTable],
+    old: Runtime,
+    new: Runtime,
+    names: Iterable[str],
+    mounted: Callable[[RouterState | None], Sequence[str]],
+) -> dict[str, RoutingTable]:
+    """`tables` with the routes of `names` exchanged; one that nothing touched stays the same object."""
     removed: dict[str, set[str]] = {}
     added: dict[str, list[Route]] = {}
     for name in names:
-        for entry_point in _mounted(old.routers.get(name)):
+        for entry_point in mounted(old.routers.get(name)):
             removed.setdefault(entry_point, set()).add(name)
         state = new.routers.get(name)
-        for entry_point in _mounted(state):
+        for entry_point in mounted(state):
             assert state is not None
             assert state.route is not None
             added.setdefault(entry_point, []).append(state.route)
-    tables = old.tables.copy()
+    updated = dict(tables)
     for entry_point in removed.keys() | added.keys():
-        tables[entry_point] = tables[entry_point].replaced(
+        updated[entry_point] = updated[entry_point].replaced(
             removed.get(entry_point, ()), added.get(entry_point, ())
         )
-    return tables
+    return updated
 
 
 def _mounted(state: RouterState | None) -> Sequence[str]:
     """Entry points whose plaintext table holds the router; one with `tls` never answers plaintext."""
     if state is None or state.route is None or state.critical or state.config.tls is not None:
+        return ()
+    return state.using
+
+
+def _mounted_secure(state: RouterState | None) -> Sequence[str]:
+    """Entry points whose table for TLS holds the router."""
+    if state is None or state.route is None or state.critical or state.config.tls is None:
         return ()
     return state.using

@@ -119,6 +119,45 @@ class Stream:
             except OSError as error:
                 raise StreamBroken(os.strerror(error.errno or 0)) from error
 
+    def wait_readable(self) -> None:
+        """Park until bytes or the end may be there; nothing is read. Raises as `read`."""
+        if self.ready:
+            if self.closed:
+                raise StreamBroken("closed")
+            self.ready = False
+            self._read_watcher.start(self._wake_reader)
+            return
+        self._reader = getcurrent()
+        reason = self._park()
+        if reason:
+            raise reason
+
+    def wait_for(self, size_bytes: int) -> None:
+        """Park until so many bytes are unread, or the end is there. Raises as `read`."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
+        if self.ready and not self.closed:  # for fewer bytes than that
+            self.ready = False
+            self._read_watcher.start(self._wake_reader)
+        try:
+            self.wait_readable()
+        finally:
+            if not self.closed:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+    def peek(self, limit_bytes: int) -> bytes | None:
+        """What has arrived, left where it is; b"" at the end of the stream, None if there is nothing yet.
+
+        The next read looks at once instead of waiting for the watcher. Never waits; raises StreamBroken.
+        """
+        try:
+            data = self._socket.recv(limit_bytes, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise StreamBroken(os.strerror(error.errno or 0)) from error
+        self.ready = True
+        return data
+
     def _wake_reader(self) -> None:
         reader = self._reader
         if reader is not None:
@@ -237,6 +276,11 @@ class Stream:
 
     # The end
 
+    def detach(self) -> socket.socket:
+        """Give the socket away, open. Only for one whom nobody waits on; this stream is closed then."""
+        self._retire()
+        return self._socket
+
     def shutdown_write(self) -> None:
         """Tell the peer that no more bytes come; reading goes on."""
         self._shutdown(socket.SHUT_WR)
@@ -265,6 +309,10 @@ class Stream:
         """Close now; greenlets that wait on it get StreamBroken. May be called again."""
         if self.closed:
             return
+        self._retire()
+        self._socket.close()
+
+    def _retire(self) -> None:
         self.closed = self.ready = True
         self.on_unexpected = None
         self._read_watcher.stop()
@@ -274,11 +322,15 @@ class Stream:
             self._write_watcher.close()
         self.wheel.forget(self)
         self.wheel.release()
-        self._socket.close()
         for waiting in (self._reader, self._writer):
             if waiting is not None:
                 self._loop.run_callback(waiting.switch, StreamBroken("closed"))
         self._reader = self._writer = None
+
+    @property
+    def sock(self) -> socket.socket:
+        """For questions only."""
+        return self._socket
 
     def fileno(self) -> int:
         """The descriptor, -1 once closed."""

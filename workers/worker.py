@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import logging
 import os
 import signal
@@ -61,10 +62,14 @@ class PlaneFactory(Protocol):
 
 
 def data_plane() -> PlaneFactory:
-    """The real data plane. Called before the fork, so that all its modules are loaded once."""
-    from workers.dataplane import DataPlane
+    """The real data plane. Called before the fork, so that all its modules are loaded once.
 
-    return DataPlane
+    Ticket keys and the certificate of last resort are made here: they are the same for all workers to come.
+    """
+    from workers.dataplane import DataPlane
+    from workers.tls_engine import TLSEngine
+
+    return functools.partial(DataPlane, tls=TLSEngine())
 
 
 def load_hub_classes() -> None:

@@ -18,7 +18,7 @@ OURS_BELOW = "providers.kubernetesCRD.report"
 
 
 def test_our_options_are_traefiks_but_for_our_additions() -> None:
-    for path, _ in leaves(root()):
+    for path, _ in ((path.replace("[n]", ".0"), leaf) for path, leaf in leaves(root())):
         spelled, _ = walk(path.split("."))
         assert path.startswith(OURS_BELOW) or path in OURS or ".".join(spelled) == path
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.static_entrypoint import TLS, Domain
 from config.static_errors import StaticError, UsageError
 from config.static_load import LoadedStatic, from_mapping, load
 
@@ -109,11 +110,22 @@ def test_the_charts_default_line_fails_with_the_options_that_are_missing(place: 
     assert [problem.message for problem in raised.value.problems] == [
         f"{path} {missing}"
         for path in (
-            "entryPoints.websecure.http.tls",
             "metrics.prometheus",
             "metrics.prometheus.entryPoint",
         )
     ]
+
+
+def test_tls_of_an_entry_point(place: Path) -> None:
+    bare = loaded(place, "--entryPoints.a.address=:1", "--entryPoints.a.http.tls", "--ping")
+    assert bare.static.entry_points["a"].http.tls == TLS()
+    flags = ("options=strict@kubernetescrd", "certResolver=le", "domains[0].main=a.b", "domains[0].sans=c.b,d.b")
+    full = loaded(
+        place, "--ping", "--entryPoints.a.address=:1", *(f"--entryPoints.a.http.tls.{flag}" for flag in flags)
+    )
+    assert full.static.entry_points["a"].http.tls == TLS(
+        options="strict@kubernetescrd", cert_resolver="le", domains=[Domain(main="a.b", sans=["c.b", "d.b"])]
+    )
 
 
 def test_the_calls_home_are_accepted(place: Path) -> None:

@@ -8,23 +8,28 @@ gzip that Traefik asks the server for on its own account, and the routers and se
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.differential.wire import Answer
 
 _OURS_ALONE = ("ready@internal",)
 _RULE_ERROR = "error while parsing rule"
+_INVALID_RULE = "invalid rule "
+_BROKEN_OPTION = "building router handler: building TLS config: "
 _SPELLED_BY_US = "is not served by this version of Pointsman"
 
 
 def objects_of(rawdata: dict[str, Any], namespace: str) -> dict[str, dict[str, Any]]:
-    """Section to name to object, for the objects of one namespace, made comparable."""
+    """Section to name to object, for the objects of one namespace, made comparable.
+
+    Copies of routers for an entry point have its name before theirs.
+    """
+    is_mine = re.compile(rf"((web|other)-)?(conflicted-)?((web|other)-)?{re.escape(namespace)}-").match
     result: dict[str, dict[str, Any]] = {}
     for section, objects in rawdata.items():
         mine = {
-            name: comparable(value)
-            for name, value in objects.items()
-            if name.startswith(f"{namespace}-") and name not in _OURS_ALONE
+            name: comparable(value) for name, value in objects.items() if is_mine(name) and name not in _OURS_ALONE
         }
         if mine:
             result[section] = mine
@@ -40,7 +45,10 @@ def comparable(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reduced(error: str) -> str:
-    return _RULE_ERROR if error.startswith(_RULE_ERROR) else error
+    for rule_error in (_RULE_ERROR, _INVALID_RULE):
+        if error.startswith(rule_error):
+            return rule_error
+    return _BROKEN_OPTION if error.startswith(_BROKEN_OPTION) else error
 
 
 def seen_by_server(answer: Answer) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ import yaml
 from tests.differential.compare import objects_of, seen_by_client
 from tests.differential.echo import EchoServer
 from tests.differential.proxies import Pair, traefik_binary
-from tests.differential.wire import exchange
+from tests.differential.wire import Answer, exchange, secure_exchange
 from tests.kube import KubeServer
 
 pytestmark = [
@@ -152,17 +152,24 @@ def _compare_request(stage: Stage, case: dict[str, Any], request: dict[str, Any]
         _check_ours(stage, request, raw)
         return
     for _ in range(count):
-        theirs = seen_by_client(exchange(getattr(stage.pair.traefik, port), raw))
-        ours = seen_by_client(exchange(getattr(stage.pair.pointsman, port), raw))
+        theirs = seen_by_client(_exchange(getattr(stage.pair.traefik, port), raw, request))
+        ours = seen_by_client(_exchange(getattr(stage.pair.pointsman, port), raw, request))
         for path in request.get("ignore", ()):
             _forget(theirs, path)
             _forget(ours, path)
         assert ours == theirs, request["send"]
 
 
+def _exchange(port: int, raw: bytes, request: dict[str, Any]) -> Answer | None:
+    """Through TLS where the case names a `sni` (which may be empty)."""
+    if "sni" in request:
+        return secure_exchange(port, raw, request["sni"], request.get("version", ""))
+    return exchange(port, raw)
+
+
 def _check_ours(stage: Stage, request: dict[str, Any], raw: bytes) -> None:
     """Where we differ on purpose (`differs` says why) the case says what we do instead."""
-    ours = seen_by_client(exchange(stage.pair.pointsman.web, raw)) or {}
+    ours = seen_by_client(_exchange(stage.pair.pointsman.web, raw, request)) or {}
     assert {name: ours.get(name) for name in request["expect"]} == request["expect"]
 
 

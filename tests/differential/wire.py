@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 
 DEADLINE_SECONDS = 20.0
@@ -33,6 +34,32 @@ def exchange(port: int, request: bytes, *, half_close: bool = False) -> Answer |
             connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as stream:
             return _read_answer(stream, request.split(b" ", 1)[0])
+
+
+def secure_exchange(port: int, request: bytes, server_name: str, version: str = "") -> Answer | None:
+    """The same through TLS, without ALPN. `server_name` empty: none is sent. `version`: `TLSv1_2`, say.
+
+    A handshake that fails gives an answer with status 0 and a header `handshake` that says how.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if version:
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    with socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) as connection:
+        connection.settimeout(DEADLINE_SECONDS)
+        try:
+            with context.wrap_socket(connection, server_hostname=server_name or None) as secure:
+                secure.sendall(request)
+                with secure.makefile("rb") as stream:
+                    return _read_answer(stream, request.split(b" ", 1)[0])
+        except (ssl.SSLError, ConnectionError) as error:
+            return Answer(0, (("handshake", _reason(error)),), b"")
+
+
+def _reason(error: OSError) -> str:
+    """What the peer did: an alert by its name, or an end without one."""
+    reason = error.reason if isinstance(error, ssl.SSLError) else ""
+    return reason if reason and "ALERT" in reason else "closed"
 
 
 def _read_answer(stream: object, method: bytes) -> Answer | None:

@@ -8,7 +8,7 @@ from config.static import EntryPoint, StaticConfiguration
 from config.static_entrypoint import HTTP, EncodedCharacters
 from tests.playbook import Stage, respond
 from tests.workers.fakes import FakeExchange, router
-from workers.models import encoded_character_check, models_of, per_entry_point
+from workers.models import Model, encoded_character_check, models_of, per_entry_point
 
 NONE = EncodedCharacters(
     allow_encoded_slash=False,
@@ -61,7 +61,7 @@ def test_everything_is_allowed_by_default() -> None:
 
 
 def test_a_router_is_attached_once_for_each_model_and_once_for_the_rest() -> None:
-    model = encoded_character_check(NONE)
+    model = Model(encoded_character_check(NONE))
     models = {"a": model, "b": model}
     attached = per_entry_point("r@p", router(entry_points=["a", "x", "b", "a", "y"]), ["x"], models)
     assert [(name, one.entry_points, with_model is model) for name, one, with_model in attached] == [

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from config.http import Router, RouterTLS, Server, Service
 from config.static_entrypoint import EncodedCharacters
+from config.tls import TLSOptions
 from tests.workers.fakes import balancer, environment, router, servers, weighted
-from workers.models import encoded_character_check
+from workers.models import Model, encoded_character_check
 from workers.proxy import ServiceHandler
 from workers.runtime import Changes, Environment, RouterState, Runtime
+from workers.tls_state import TLSChanges
 
 P = "@kubernetescrd"
 
@@ -90,6 +92,117 @@ def test_parents_are_not_mounted() -> None:
     assert state_of(router(parent_refs=["p"])).status == "disabled"
 
 
+def secure(rule: str = "Host(`a`)", option: str = "", **members: Any) -> Router:
+    return router(
+        rule, tls=RouterTLS(options=option), entry_points=members.pop("entry_points", ["web"]), **members
+    )
+
+
+def with_options(routers: dict[str, Router], where: Environment | None = None, **options: TLSOptions) -> Runtime:
+    changes = Changes(
+        routers={name + P: one for name, one in routers.items()},
+        services={"s" + P: balancer()},
+        endpoints={"s" + P: servers(1)},
+        tls=TLSChanges(options={name if name == "default" else name + P: one for name, one in options.items()}),
+    )
+    return Runtime(where or environment()).updated(1, changes, lambda: None)
+
+
+def described(made: Runtime) -> dict[str, tuple[str, list[str]]]:
+    return {name.removesuffix(P): (one.status, one.errors) for name, one in made.routers.items()}
+
+
+QUARREL = (
+    "router's TLSOptions configuration is conflicting with other routers on the same entrypoint and host, "
+    "default TLS options will be used instead"
+)
+
+
+@pytest.mark.behaviour("DP-109")
+def test_a_quarrel_over_options_makes_copies_with_the_default() -> None:
+    made = with_options(
+        {
+            "c1": secure("Host(`c`) && Path(`/1`)", "strict", entry_points=["web", "other"]),
+            "c2": secure("Host(`c`) && Path(`/2`)"),
+            "alone": secure("Host(`alone`)", "strict"),
+            "hostless": secure("PathPrefix(`/`)", "strict"),
+            "not": secure("!Host(`n`)", "strict"),
+            "unread": secure("Host(`c`", "strict"),
+        },
+        strict=TLSOptions(),
+    )
+    found = described(made)
+    assert len(found.pop("unread")[1]) == 2
+    assert found == {
+        "c1": ("enabled", []),
+        "web-conflicted-c1": ("warning", [QUARREL]),
+        "web-conflicted-c2": ("enabled", []),
+        "alone": ("enabled", []),
+        "web-conflicted-hostless": (
+            "warning",
+            ["no domain found in rule PathPrefix(`/`), the TLS option strict@kubernetescrd cannot be applied"],
+        ),
+        "web-conflicted-not": (
+            "warning",
+            ["no domain found in rule !Host(`n`), the TLS option strict@kubernetescrd cannot be applied"],
+        ),
+    }
+    assert made.routers["c1" + P].using == ["other"]
+    names = [[made.tls_tables[one].option_name(host) for host in ("c", "alone", "n")] for one in ("web", "other")]
+    assert names == [["default", "strict" + P, "default"], ["strict" + P, "default", "default"]]
+
+
+def test_a_quarrel_disables_where_that_is_asked_for() -> None:
+    model = Model()
+    where = environment(strict_tls_options=True, models={"web": model, "other": model})
+    routers = {
+        "c1": secure("Host(`c`) && Path(`/1`)", "strict", entry_points=["web", "other"]),
+        "c2": secure("Host(`c`) && Path(`/2`)", service="nope"),
+        "hostless": secure("Path(`/`)", "strict"),
+    }
+    short = QUARREL.partition(", ")[0]
+    hostless = "no domain found in rule Path(`/`), the TLS option strict@kubernetescrd cannot be applied"
+    assert described(with_options(routers, where, strict=TLSOptions())) == {
+        "other-c1": ("enabled", []),
+        "web-conflicted-web-c1": ("disabled", [short]),
+        "web-conflicted-c2": ("disabled", [short]),
+        "web-conflicted-hostless": ("disabled", [short, hostless]),
+    }
+
+
+@pytest.mark.behaviour("DP-110")
+def test_an_option_that_cannot_be_used_disables_and_one_that_is_mended_enables() -> None:
+    routers = {"u": secure("Host(`u`)", "gone"), "b": secure("Host(`b`)", "broken"), "ok": secure("Host(`ok`)")}
+    made = with_options(routers, broken=TLSOptions(cipher_suites=["NOPE"]))
+    found = described(made)
+    assert found["u"] == ("disabled", ["building router handler: unknown TLS options: gone@kubernetescrd"])
+    assert found["b"][1][0].startswith("building router handler: building TLS config: cipherSuites[0]: unknown")
+    assert found["ok"] == ("enabled", [])
+    assert len(made.secure_tables["web"]) == 1
+    mended = TLSChanges(options={"gone" + P: TLSOptions(), "broken" + P: TLSOptions()})
+    second = made.updated(2, Changes(tls=mended), lambda: None)
+    assert {status for status, _ in described(second).values()} == {"enabled"}
+    assert second.routers["ok" + P] is made.routers["ok" + P]
+
+
+def test_a_broken_default_option_disables_those_that_need_it() -> None:
+    routers = {"d": secure("Host(`d`)"), "o": secure("Host(`o`)", "o")}
+    found = described(with_options(routers, default=TLSOptions(curve_preferences=["x"]), o=TLSOptions()))
+    assert {name: status for name, (status, _) in found.items()} == {"d": "disabled", "o": "enabled"}
+
+
+def test_an_entry_point_gives_its_tls_to_routers_without() -> None:
+    where = environment(models={"web": Model(tls=RouterTLS(options="strict" + P))})
+    made = with_options(
+        {"plain": router(entry_points=[]), "own": secure("Host(`own`)")}, where, strict=TLSOptions()
+    )
+    assert {name.removesuffix(P): one.tls_option for name, one in made.routers.items() if one.config.tls} == {
+        "web-plain": "strict" + P,
+        "own": "default",
+    }
+    assert [len(made.secure_tables["web"]), len(made.tables["web"]), len(made.tables["other"])] == [2, 0, 1]
+
+
 @pytest.mark.behaviour("DP-49")
 def test_a_router_with_tls_never_answers_plaintext() -> None:
     made = runtime({"r": router(tls=RouterTLS())}, {"s": balancer()}, {"s": servers(1)})
@@ -155,7 +268,7 @@ def test_a_service_that_appears_heals_its_router() -> None:
 
 @pytest.mark.behaviour("OP-32")
 def test_an_entry_point_with_a_model_gets_its_own_copy() -> None:
-    model = encoded_character_check(EncodedCharacters(allow_encoded_slash=False))
+    model = Model(encoded_character_check(EncodedCharacters(allow_encoded_slash=False)))
     where = environment(models={"web": model})
     made = runtime({"r": router()}, {"s": balancer()}, {"s": servers(1)}, where)
     assert {name: one.using for name, one in made.routers.items()} == {"r" + P: ["other"], f"web-r{P}": ["web"]}
@@ -181,7 +294,7 @@ def test_new_servers_are_asked_when_the_new_routes_are_and_not_before(fails: boo
     changes = Changes(routers={"r" + P: router("Host(`b`)")}, endpoints={"s" + P: servers(2)})
     with pytest.raises(KeyError) if fails else contextlib.nullcontext():
         first.updated(2, changes, pause)
-    assert seen == [before], "a request meets the old servers while routers are compiled"
+    assert set(seen) == {before}, "a request meets the old servers while routers are compiled"
     assert (handler.balancer is before) == fails, "nothing of a generation that fails is in force"
 
 
@@ -190,8 +303,9 @@ ROUTERS = st.one_of(
     st.none(),
     st.builds(
         router,
-        st.sampled_from(["Host(`a`)", "Path(`/x`)", "Nope("]),
+        st.sampled_from(["Host(`a`)", "Host(`a`) || Host(`b`)", "Host(`b`)", "Path(`/x`)", "Nope("]),
         NAMES,
+        tls=st.sampled_from([None, None, RouterTLS(), RouterTLS(options="o"), RouterTLS(options="p")]),
         entry_points=st.sampled_from([[], ["web"], ["nope"], ["other", "web"]]),
     ),
 )
@@ -207,14 +321,23 @@ def _qualified(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.dictionaries(NAMES.map(lambda name: name + P), values, max_size=3)
 
 
+OPTIONS = st.dictionaries(
+    st.sampled_from(["o" + P, "p" + P, "default"]),
+    st.sampled_from([None, TLSOptions(), TLSOptions(sni_strict=True), TLSOptions(cipher_suites=["nope"])]),
+    max_size=2,
+)
 CHANGES = st.builds(
-    Changes, routers=_qualified(ROUTERS), services=_qualified(SERVICES), endpoints=_qualified(ENDPOINTS)
+    Changes,
+    routers=_qualified(ROUTERS),
+    services=_qualified(SERVICES),
+    endpoints=_qualified(ENDPOINTS),
+    tls=st.builds(TLSChanges, options=OPTIONS),
 )
 
 
 @given(st.lists(CHANGES, max_size=6), st.booleans())
 def test_step_by_step_ends_where_a_fresh_start_does(steps: list[Changes], has_model: bool) -> None:
-    models = {"web": encoded_character_check(EncodedCharacters())} if has_model else {}
+    models = {"web": Model(tls=RouterTLS(options="default"))} if has_model else {}
     where = environment(models=models)
     current, total = Runtime(where), Changes()
     for number, step in enumerate(steps):
@@ -223,6 +346,7 @@ def test_step_by_step_ends_where_a_fresh_start_does(steps: list[Changes], has_mo
             (total.routers, step.routers),
             (total.services, step.services),
             (total.endpoints, step.endpoints),
+            (total.tls.options, step.tls.options),
         ):
             mine.update(theirs)  # type: ignore[arg-type]
     assert _seen(current) == _seen(Runtime(where).updated(0, total, lambda: None))
@@ -230,9 +354,17 @@ def test_step_by_step_ends_where_a_fresh_start_does(steps: list[Changes], has_mo
 
 def _seen(made: Runtime) -> object:
     """What can be told apart from outside; of error texts (cycles depend on who asks first) only the presence."""
-    tables = {name: sorted((route.name, route.rule) for route in table) for name, table in made.tables.items()}
+    tables = [
+        {name: sorted((route.name, route.rule) for route in table) for name, table in both.items()}
+        for both in (made.tables, made.secure_tables)
+    ]
     routers = {
-        name: (one.status, one.using, one.priority, len(one.errors) > 0) for name, one in made.routers.items()
+        name: (one.status, one.using, one.priority, one.tls_option, one.fall, len(one.errors) > 0)
+        for name, one in made.routers.items()
+    }
+    options = {
+        name: [(table.option_name(host), table.option_name(host) in made.tls.settings) for host in "abc"]
+        for name, table in made.tls_tables.items()
     }
     services = {name: (one.config, one.servers) for name, one in made.services.items()}
-    return tables, routers, services
+    return tables, routers, options, services

@@ -27,9 +27,10 @@ class Table(Protocol):
 
 
 class Site(Protocol):
-    """The entry point as its connections see it."""
+    """The entry point as its connections see it. `secure_table` is for requests that came through TLS."""
 
     table: Table | None
+    secure_table: Table | None
     date: DateLine
     draining: bool
     active: int

@@ -7,7 +7,7 @@ client without reading: if it goes away the upstream connection is shut down at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from workers import errors
 from workers.errors import Answer, Failure, ProxyError
@@ -15,15 +15,15 @@ from workers.http1 import grammar
 from workers.http1.codec import IncomingRequest, parse_request
 from workers.http1.exchange import Http1Exchange, bare_answer, phrase
 from workers.http1.options import ConnectionOptions, Site
+from workers.linger import linger
 from workers.stream import Stream, StreamError
 from workers.timers import NEVER, TimerWheel
 
 if TYPE_CHECKING:
     from workers.forwarded import Client
 
-LINGER_SECONDS = 0.5
-"""How long a closing connection still takes bytes, so that the client can read the answer before a reset."""
-LINGER_BYTES = 1 << 20
+SETTLE_SECONDS: Final = 1.0
+"""How long a draining entry point waits for the first request of a connection just made."""
 
 
 class ServerConnection:
@@ -41,7 +41,10 @@ class ServerConnection:
         "stream",
     )
 
-    def __init__(self, stream: Stream, client: Client, options: ConnectionOptions, site: Site) -> None:
+    def __init__(
+        self, stream: Stream, client: Client, options: ConnectionOptions, site: Site, born: int | None = None
+    ) -> None:
+        """`born`: the tick when the connection was accepted, None for now."""
         self.stream = stream
         self.client = client
         self.options = options
@@ -49,7 +52,7 @@ class ServerConnection:
         self.exchange: Http1Exchange | None = None
         """The exchange under way; None while the connection is idle."""
         self.served = 0
-        self._born = stream.wheel.tick
+        self._born = stream.wheel.tick if born is None else born
         self.partial = False
         """A request head has begun to come."""
         self.may_end = site.draining or options.max_requests > 0 or options.max_age_ticks < NEVER
@@ -61,6 +64,8 @@ class ServerConnection:
         stream, site, idle_ticks = self.stream, self.site, self.options.idle_ticks
         try:
             stream.set_read_deadline(self._born + self.options.read_ticks)
+            if site.draining and self.is_fresh:
+                self._settle()
             while True:
                 if not data:
                     data = stream.read()
@@ -129,7 +134,7 @@ class ServerConnection:
             self.exchange = None
 
     def _answer(self, exchange: Http1Exchange, request: IncomingRequest) -> None:
-        table = self.site.table
+        table = self.site.secure_table if self.client.is_tls else self.site.table
         if request.refusal is not None:
             exchange.respond_error(request.refusal)
         elif request.target == b"*":
@@ -190,25 +195,11 @@ class ServerConnection:
                 b"HTTP/1.1 %d %b\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 % (failure.status, phrase(failure.status), self.site.date.line)
             )
-        self._linger()
+        linger(self.stream)
 
     def _end(self, exchange: Http1Exchange) -> None:
         if not exchange.body_complete or exchange.rest:
-            self._linger()
-
-    def _linger(self) -> None:
-        """Let the client read the answer: unread bytes in our buffer would turn the close into a reset."""
-        stream = self.stream
-        if stream.closed:
-            return
-        stream.shutdown_write()
-        stream.set_read_deadline(stream.wheel.tick + TimerWheel.ticks(LINGER_SECONDS))
-        left = LINGER_BYTES
-        while left > 0:
-            data = stream.read()
-            if not data:
-                return
-            left -= len(data)
+            linger(self.stream)
 
     def ends_soon(self) -> bool:
         """Is the response being sent the connection's last one?"""
@@ -237,9 +228,23 @@ class ServerConnection:
         if exchange.upstream is not None:
             exchange.upstream.shutdown()
 
+    @property
+    def is_fresh(self) -> bool:
+        """A TLS connection before its first request: its client has done work for it and is about to send."""
+        return self.client.is_tls and not self.served and self.exchange is None
+
+    def _settle(self) -> None:
+        self.stream.set_read_deadline(
+            min(self.stream.read_deadline, self.stream.wheel.tick + TimerWheel.ticks(SETTLE_SECONDS))
+        )
+
     def close_if_idle(self) -> None:
         """Any greenlet: end the connection if it waits for a request."""
-        if self.exchange is None and not self.partial:
+        if self.exchange is not None or self.partial:
+            return
+        if self.is_fresh:
+            self._settle()
+        else:
             self.stream.stop_reading()
 
     def abort(self) -> None:

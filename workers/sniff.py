@@ -1,0 +1,81 @@
+"""Is it TLS, and which name does the client ask for? Answered from bytes that stay in the socket.
+
+OpenSSL shall read the ClientHello itself, so it is only looked at here (MSG_PEEK). A hello may come in pieces: the
+kernel is told how many bytes the next look needs (SO_RCVLOWAT), and wakes us for no less; where it does not
+heed that, we look a few times a second. Bounded in bytes by the sniffer, in time by the stream's read deadline.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Final
+
+import gevent
+
+from tls.hello import LARGEST_BYTES, ClientHello, HelloSniffer, Malformed, Sniffed
+from workers.stream import Stream, StreamBroken, StreamTimeout
+
+FIRST_LOOK_BYTES: Final = 4096
+LOOK_SECONDS: Final = 0.05
+_TLS: Final = (0x16, 0x80)
+_RECORD_HEAD: Final = 5
+
+
+def sniff(stream: Stream) -> ClientHello | Malformed | None:
+    """Wait for the first bytes; None if they are not TLS. All stay unread. Raises StreamError."""
+    while True:
+        stream.wait_readable()
+        data = stream.peek(FIRST_LOOK_BYTES)
+        if data == b"":
+            raise StreamBroken("ended without a byte")
+        if data:
+            return _hello(stream, data) if data[0] in _TLS else None
+
+
+def _hello(stream: Stream, data: bytes) -> ClientHello | Malformed | None:
+    if len(data) == FIRST_LOOK_BYTES:
+        data = stream.peek(LARGEST_BYTES) or data
+    sniffer = HelloSniffer()
+    outcome = sniffer.feed(data)
+    while outcome is Sniffed.MORE:
+        seen = len(data)
+        data = _look_again(stream, data)
+        outcome = sniffer.feed(data[seen:])
+    return None if isinstance(outcome, Sniffed) else outcome
+
+
+def _look_again(stream: Stream, data: bytes) -> bytes:
+    """The same bytes and more."""
+    stream.wait_for(_wanted(data))
+    while True:
+        more = stream.peek(LARGEST_BYTES) or b""
+        if len(more) > len(data):
+            return more
+        _check_alive(stream)
+        gevent.sleep(LOOK_SECONDS)
+
+
+def _wanted(data: bytes) -> int:
+    """How many bytes there are when the record that is incomplete now is complete, or its head is."""
+    position = 0
+    while position + _RECORD_HEAD <= len(data):
+        position += _RECORD_HEAD + int.from_bytes(data[position + 3 : position + 5], "big")
+    return min(position if position > len(data) else position + _RECORD_HEAD, LARGEST_BYTES)
+
+
+def _check_alive(stream: Stream) -> None:
+    if stream.closed:
+        raise StreamBroken("closed")
+    if stream.wheel.tick >= stream.read_deadline:
+        raise StreamTimeout("read")
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLRDHUP)
+    if poll.poll(0):
+        raise StreamBroken("ended within its ClientHello")
+
+
+def local_address(connection: socket.socket) -> str:
+    """The address that the client dialled, an IPv4 one of an IPv6 socket in its IPv4 form."""
+    address: str = connection.getsockname()[0]
+    return address.removeprefix("::ffff:") if "." in address else address.partition("%")[0]
