@@ -18,6 +18,7 @@ _UNIT_NANOSECONDS: Final = {
 }
 _PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_LONGEST_TEXT: Final = 64
 _LARGEST_NANOSECONDS: Final = (1 << 63) - 1
 _LONGEST_INTEGER: Final = 20
 """Characters that a 64-bit integer can have; longer ones are refused before anyone computes with them."""
@@ -46,7 +47,7 @@ def parse_go_duration(text: str) -> float:
     if rest == "0":
         return 0.0
     nanoseconds, position = Decimal(0), 0
-    while position < len(rest):
+    while position < len(rest) <= _LONGEST_TEXT:
         part = _PART.match(rest, position)
         if part is None:
             break

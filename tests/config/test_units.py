@@ -38,6 +38,13 @@ def test_bad_text_is_refused_with_an_example(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["1" * (1 << 20), "1" * (1 << 20) + "s", "1s" * (1 << 19)])
+def test_endless_text_is_refused_in_a_short_message(text: str) -> None:
+    with pytest.raises(DurationError) as caught:
+        parse_duration(text)
+    assert len(str(caught.value)) < 300
+
+
 def test_go_text_needs_a_unit() -> None:
     with pytest.raises(DurationError):
         parse_go_duration("5")

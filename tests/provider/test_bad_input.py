@@ -29,6 +29,7 @@ from tests.provider.support import Json, endpoints, middleware, route, rule, ser
 from tests.provider.translate.routes import custom
 
 MEBIBYTE = 1 << 20
+UNKNOWN_FIELD: Any = {"stripPrefix": {}, "x" * MEBIBYTE: 1}
 WEB = {"name": "web", "port": 80}
 NEIGHBOURS = [
     service("web"),
@@ -79,7 +80,7 @@ HUGE: dict[str, tuple[Json, str]] = {
         route("big", rule("Host(`a`)", WEB, middlewares=[{"name": "x" * MEBIBYTE}])),
         "MiddlewareNotFound",
     ),
-    "unknown field": (custom("Middleware", "big", stripPrefix={}, **{"x" * MEBIBYTE: 1}), "UnknownField"),
+    "unknown field": (custom("Middleware", "big", **UNKNOWN_FIELD), "UnknownField"),
     "duration": (middleware("big", retry={"attempts": 1, "initialInterval": "1" * MEBIBYTE}), "InvalidDuration"),
 }
 
@@ -171,11 +172,12 @@ def cycle_of(kind: str, count: int) -> list[Json]:
     objects = []
     for number in range(count):
         ahead: Json = {"name": f"c{(number + 1) % count}"}
-        spec: Json = {
+        specs: dict[str, Json] = {
             "TraefikService": {"weighted": {"services": [{**ahead, "kind": "TraefikService"}]}},
             "Middleware": {"chain": {"middlewares": [ahead]}},
             "IngressRoute": {"parentRefs": [ahead], "routes": [rule(f"Host(`h{number}`)", WEB)]},
-        }[kind]
+        }
+        spec = specs[kind]
         objects.append(custom(kind, f"c{number}", **spec))
     return objects
 
