@@ -18,7 +18,11 @@ _UNIT_NANOSECONDS: Final = {
 }
 _PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_LONGEST_TEXT: Final = 64
 _LARGEST_NANOSECONDS: Final = (1 << 63) - 1
+_LONGEST_INTEGER: Final = 20
+"""Characters that a 64-bit integer can have; longer ones are refused before anyone computes with them."""
+_LONGEST_QUOTE: Final = 100
 
 
 class DurationError(ValueError):
@@ -32,7 +36,7 @@ def parse_duration(value: int | str) -> float:
     """
     if isinstance(value, int):
         return float(value)
-    if _INTEGER.fullmatch(value):
+    if len(value) <= _LONGEST_INTEGER and _INTEGER.fullmatch(value):
         return float(int(value))
     return parse_go_duration(value)
 
@@ -43,7 +47,7 @@ def parse_go_duration(text: str) -> float:
     if rest == "0":
         return 0.0
     nanoseconds, position = Decimal(0), 0
-    while position < len(rest):
+    while position < len(rest) <= _LONGEST_TEXT:
         part = _PART.match(rest, position)
         if part is None:
             break
@@ -51,10 +55,14 @@ def parse_go_duration(text: str) -> float:
         position = part.end()
     if not rest or position < len(rest) or nanoseconds > _LARGEST_NANOSECONDS:
         raise DurationError(
-            f"{text!r} is not a duration; write a number with a unit (ns, us, ms, s, m, h) such as "
+            f"{_quoted(text)} is not a duration; write a number with a unit (ns, us, ms, s, m, h) such as "
             f"10s, 1m30s or 250ms, or a bare number of seconds"
         )
     return sign * int(nanoseconds) / 1e9
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]!r}..."
 
 
 def format_duration(seconds: float) -> str:

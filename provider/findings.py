@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Final
 
 from config.findings import Finding, Severity
 from provider.resources.kinds import ObjectKey
 
 log = logging.getLogger(__name__)
+
+LONGEST_MESSAGE: Final = 2000
+"""Characters of a sentence."""
 
 
 class Rejected(Exception):
@@ -47,6 +51,9 @@ class Report:
         self._add("warning", reason, message, field, advice)
 
     def _add(self, severity: Severity, reason: str, message: str, field: str, advice: str) -> None:
+        if len(message) > LONGEST_MESSAGE:
+            # a name may be a mebibyte long, and findings go to logs, the API and conditions
+            message = f"{message[:LONGEST_MESSAGE]} ..."
         finding = Finding(
             kind=self.key.kind,
             namespace=self.key.namespace,

@@ -23,6 +23,15 @@ DEFAULT_TRANSPORT: Final = "default@internal"
 STRATEGIES: Final = ("", "wrr")
 _NOT_YET: Final = "is not served by this version of Pointsman"
 
+_KINDS: Final = {
+    "load_balancer": "loadBalancer",
+    "weighted": "weighted",
+    "mirroring": "mirroring",
+    "highest_random_weight": "highestRandomWeight",
+    "failover": "failover",
+}
+_KINDS_NOT_YET: Final = ("mirroring", "highest_random_weight", "failover")
+
 
 class BuildError(Exception):
     """A router or service cannot be built; the message is what the API shows."""
@@ -100,7 +109,7 @@ class ServiceBuilder:
 
     def _make(self, state: ServiceState, above: tuple[str, ...]) -> Handler:
         config = state.config
-        kinds = [kind for kind in (config.load_balancer, config.weighted) if kind is not None]
+        kinds = [name for name in _KINDS if getattr(config, name) is not None]
         if not kinds:
             raise BuildError(f'the service "{state.name}" does not have any type defined')
         if len(kinds) > 1:
@@ -108,6 +117,8 @@ class ServiceBuilder:
                 "cannot create service: multi-types service not supported, "
                 "consider declaring two different pieces of service instead"
             )
+        if kinds[0] in _KINDS_NOT_YET:
+            raise BuildError(f"{_KINDS[kinds[0]]} {_NOT_YET}")
         if config.middlewares:
             raise BuildError(
                 f'middleware "{resolve_reference(config.middlewares[-1], state.name)}" does not exist'

@@ -15,6 +15,7 @@ from provider.kube.api import Api
 from provider.kube.errors import Forbidden, KindMissing, ObjectMissing, ServerTrouble
 from provider.resources.core import Resource
 from provider.resources.kinds import KINDS, ObjectKey
+from provider.resources.nesting import decode_any_depth
 
 log = logging.getLogger(__name__)
 
@@ -131,14 +132,14 @@ _SEEN: Final = msgspec.json.Decoder(Seen)
 
 def _page(data: bytes) -> _Page:
     try:
-        return _PAGES.decode(data)
+        return decode_any_depth(_PAGES, data)
     except msgspec.MsgspecError as error:
         raise ServerTrouble(f"a list is unreadable: {error}") from error
 
 
 def _decoded(data: bytes | msgspec.Raw) -> Seen | None:
     try:
-        return _SEEN.decode(data)
+        return decode_any_depth(_SEEN, data)
     except msgspec.MsgspecError as error:
         log.debug("an object cannot be reported on: %s", error)
         return None

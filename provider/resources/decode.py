@@ -41,15 +41,20 @@ def _decoder(struct: Any) -> msgspec.json.Decoder[Any]:
 def decode(kind: Kind, data: bytes | msgspec.Raw) -> Any:
     """The struct of `kind`. Raises Malformed, or msgspec.MsgspecError if not even its name can be read."""
     try:
-        resource = _decoder(kind.type).decode(data)
-    except msgspec.MsgspecError:
-        resource = from_plain(kind, msgspec.json.decode(data))
+        resource = _decoded(kind, data)
     except RecursionError:
         raise _too_deep(kind, shallow(bytes(data))) from None
     spec = getattr(resource, "spec", None)
     if isinstance(spec, dict) and (is_too_deep(spec) or CUT in bytes(data)):
         raise _too_deep(kind, shallow(bytes(data)))
     return resource
+
+
+def _decoded(kind: Kind, data: bytes | msgspec.Raw) -> Any:
+    try:
+        return _decoder(kind.type).decode(data)
+    except msgspec.MsgspecError:
+        return from_plain(kind, msgspec.json.decode(data))
 
 
 def _too_deep(kind: Kind, data: bytes) -> Malformed:

@@ -24,6 +24,7 @@ Values = Mapping[str, Any]
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 _INT: Final = re.compile(r"[+-]?[0-9]+")
+_LONGEST_INT: Final = 20
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _DOMAIN: Final = re.compile(r"tls\.domains\.(?P<index>\w+)(?:\.(?P<member>.+))?")
 
@@ -101,7 +102,7 @@ def _words(value: str) -> list[str]:
 
 
 def _integer(value: str) -> int:
-    if not _INT.fullmatch(value) or int(value) not in _INT64:
+    if len(value) > _LONGEST_INT or not _INT.fullmatch(value) or int(value) not in _INT64:
         raise ValueError("a whole number")
     return int(value)
 

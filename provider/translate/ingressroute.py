@@ -6,11 +6,14 @@ takes the whole object, because a child without its parent would be served unpro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from config import http
 from config.names import http_router_name
 from provider.findings import Rejected
 from provider.resources.kinds import INGRESS_ROUTE, ObjectKey
 from provider.resources.traefik import TLS, IngressRoute, ObjectReference, Observability, Route
+from provider.translate.cycles import Place, cycle_from
 from provider.translate.holder import Holder
 from provider.translate.output import ROUTERS, Output
 from provider.translate.references import check_namespace, middleware_references, tls_option_reference
@@ -139,7 +142,27 @@ class _Translation:
                 field="spec.parentRefs",
                 advice="add a route to the parent IngressRoute",
             )
+        if names:
+            self._note_cycle()
         return names
+
+    def _note_cycle(self) -> None:
+        """Report parents that lead into a cycle. The routers are put out; the workers never reach them."""
+        key = self._holder.referrer
+        cycle = cycle_from(self._holder.view, key.kind, (key.namespace, key.name), self._parents_of)
+        if cycle:
+            error = Rejected(
+                "ParentCycle",
+                f"the routers will not be reached, their parents lead into a cycle: {' -> '.join(cycle)}",
+                field="spec.parentRefs",
+                advice="remove one of these references",
+            )
+            self._output.report.rejected(error)
+
+    def _parents_of(self, place: Place) -> Iterator[Place]:
+        found = self._holder.view.ingress_route(*place)
+        for parent in found.spec.parent_refs if found is not None else ():
+            yield parent.namespace or place[0], parent.name
 
     def _routers_of_parent(self, parent: ObjectReference, field: str) -> list[str]:
         namespace = parent.namespace or self._holder.namespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -12,14 +13,44 @@ from provider.findings import Rejected
 from provider.resources import traefik_middlewares as written
 from provider.translate.conversion import Conversion
 from provider.translate.credentials import with_secrets
+from provider.translate.cycles import Place, cycle_from
+from provider.translate.holder import Holder
 from provider.translate.references import middleware_references
 from provider.translate.services import reference
+from provider.translate.view import View
 
 ERROR_PAGE_SUFFIX: Final = "-errorpage-service"
 
 
 def chain(conversion: Conversion, given: written.Chain, field: str) -> Chain:
-    return Chain(middlewares=middleware_references(conversion.holder, given.middlewares, f"{field}.middlewares"))
+    names = middleware_references(conversion.holder, given.middlewares, f"{field}.middlewares")
+    _note_cycle(conversion.holder, field)
+    return Chain(middlewares=names)
+
+
+def _note_cycle(holder: Holder, field: str) -> None:
+    """Report a chain that leads back to itself. It is put out all the same, and the workers disable its users."""
+    key = holder.referrer
+    start = (key.namespace, key.name)
+    cycle = cycle_from(holder.view, key.kind, start, lambda place: _members(holder.view, place))
+    if cycle:
+        error = Rejected(
+            "MiddlewareCycle",
+            f"routers that use the chain will be disabled, it leads into a cycle: {' -> '.join(cycle)}",
+            field=field,
+            advice="remove one of these references",
+        )
+        holder.report.rejected(error)
+
+
+def _members(view: View, place: Place) -> Iterator[Place]:
+    found: written.Middleware | None = view.get("Middleware", *place)
+    given = found.spec.get("chain") if found is not None else None
+    members = given.get("middlewares") if isinstance(given, dict) else None
+    for member in members if isinstance(members, list) else ():
+        if isinstance(member, dict) and isinstance(name := member.get("name"), str) and "@" not in name:
+            namespace = member.get("namespace")
+            yield namespace if isinstance(namespace, str) and namespace else place[0], name
 
 
 def errors(conversion: Conversion, given: written.Errors, field: str) -> Errors:

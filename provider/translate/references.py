@@ -16,6 +16,7 @@ from provider.translate.grants import grant_advice, is_granted
 from provider.translate.holder import Holder
 from provider.translate.tls_defaults import DEFAULT
 from provider.translate.typed import nearest
+from provider.translate.view import View
 
 OWN_SUFFIX: Final = f"@{PROVIDER_CRD}"
 LARGEST_CHOICE: Final = 100
@@ -46,9 +47,7 @@ def check_namespace(holder: Holder, target: ObjectKey, field: str) -> None:
 def check_foreign(holder: Holder, target: ObjectKey, field: str) -> None:
     """Raise Rejected unless the holder may name `target`: by its namespace, the provider's option or a grant."""
     referrer = holder.referrer
-    if referrer.namespace == target.namespace or holder.options.allow_cross_namespace:
-        return
-    if is_granted(holder.view, referrer, target):
+    if may_refer(holder.view, referrer, target):
         return
     raise Rejected(
         "CrossNamespaceNotAllowed",
@@ -57,6 +56,13 @@ def check_foreign(holder: Holder, target: ObjectKey, field: str) -> None:
         advice=f"move it to namespace {referrer.namespace}, {grant_advice(referrer, target)}, "
         "or set allowCrossNamespace",
     )
+
+
+def may_refer(view: View, referrer: ObjectKey, target: ObjectKey) -> bool:
+    """Whether one object may name another."""
+    if referrer.namespace == target.namespace or view.options.allow_cross_namespace:
+        return True
+    return is_granted(view, referrer, target)
 
 
 def note_unwatched(holder: Holder, target: ObjectKey, field: str) -> bool:

@@ -1,7 +1,4 @@
-"""Cycles among TraefikServices: a walk over who refers to whom, as far as that can be told from the objects.
-
-Every object on the walk counts as read, so the finding goes when the cycle is opened anywhere.
-"""
+"""Cycles among TraefikServices, as far as they can be told from the objects."""
 
 from __future__ import annotations
 
@@ -10,37 +7,19 @@ from typing import Final
 
 from provider.resources.traefik import LoadBalancerSpec
 from provider.resources.traefik_services import TraefikService, TraefikServiceSpec
+from provider.translate import cycles
 from provider.translate.references import OWN_SUFFIX
 from provider.translate.view import View
 
 KIND: Final = "TraefikService"
 
-_Place = tuple[str, str]
-"""Namespace and name."""
-
 
 def cycle_from(view: View, namespace: str, name: str) -> list[str]:
-    """The way from an object into a cycle and round it, each as `namespace/name`; empty if there is none.
-
-    The first and the last are equal if the object is part of the cycle itself.
-    """
-    start = (namespace, name)
-    way = {start: _children(view, start)}
-    done: set[_Place] = set()
-    while way:
-        place, children = next(reversed(way.items()))
-        child = next(children, None)
-        if child is None:
-            done.add(place)
-            del way[place]
-        elif child in way:
-            return [f"{one[0]}/{one[1]}" for one in (*way, child)]
-        elif child not in done:
-            way[child] = _children(view, child)
-    return []
+    """As `cycles.cycle_from`, among TraefikServices."""
+    return cycles.cycle_from(view, KIND, (namespace, name), lambda place: _children(view, place))
 
 
-def _children(view: View, place: _Place) -> Iterator[_Place]:
+def _children(view: View, place: cycles.Place) -> Iterator[cycles.Place]:
     found: TraefikService | None = view.get(KIND, *place)
     for spec in references(found.spec) if found is not None else ():
         if spec.kind != KIND:

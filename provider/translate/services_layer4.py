@@ -67,6 +67,8 @@ class RouteServices(Generic[Spec]):
         else:
             self._put_several(name, specs, field)
         if name not in self._output.of_section(self._section):
+            # the router will name it all the same, and must not find a neighbour's under this name
+            self._holder.view.refer(self._section, name, self._holder.namespace, field)
             self._report_none(field)
 
     def _put_several(self, name: str, specs: Sequence[Spec], field: str) -> None:

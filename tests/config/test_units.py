@@ -38,6 +38,13 @@ def test_bad_text_is_refused_with_an_example(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["1" * (1 << 20), "1" * (1 << 20) + "s", "1s" * (1 << 19)])
+def test_endless_text_is_refused_in_a_short_message(text: str) -> None:
+    with pytest.raises(DurationError) as caught:
+        parse_duration(text)
+    assert len(str(caught.value)) < 300
+
+
 def test_go_text_needs_a_unit() -> None:
     with pytest.raises(DurationError):
         parse_go_duration("5")
@@ -73,3 +80,10 @@ def test_what_is_printed_reads_back(microseconds: int) -> None:
 def test_any_text_is_a_duration_or_our_error(text: str) -> None:
     with contextlib.suppress(DurationError):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "1" * 5000, "-" + "9" * 30, "1" * 5000 + "s", "9" * 400 + "h"])
+def test_numbers_of_any_length_are_refused_and_not_computed(text: str) -> None:
+    with pytest.raises(DurationError) as caught:
+        parse_duration(text)
+    assert len(str(caught.value)) < 300

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.http import Router, RouterTLS, Server, Service
+from config.http import Failover, Router, RouterTLS, Server, Service
 from config.static_entrypoint import EncodedCharacters
 from config.tls import TLSOptions
 from tests.workers.fakes import balancer, environment, router, servers, weighted
@@ -215,6 +215,7 @@ def test_a_router_with_tls_never_answers_plaintext() -> None:
     [
         (Service(), 'the service "s@kubernetescrd" does not have any type defined'),
         (balancer(strategy="x"), 'unsupported load-balancer strategy "x"'),
+        (Service(failover=Failover()), "failover is not served by this version of Pointsman"),
         (balancer(strategy="p2c"), 'load-balancer strategy "p2c" is not served by this version of Pointsman'),
         (
             balancer(servers_transport="t"),
