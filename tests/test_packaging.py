@@ -77,6 +77,10 @@ def options_in(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict):
         for name, value in node.items():
             yield from options_in(value, f"{path}.{name}" if path else name)
+    elif isinstance(node, list):
+        for value in node:
+            if isinstance(value, dict):
+                yield from options_in(value, f"{path}[n]")
 
 
 def uncommented(text: str) -> str:
@@ -252,7 +256,10 @@ def test_a_real_api_server_takes_the_manifests_and_grants_the_rights(tmp_path: P
         }
         assert {verb for (verb, _), allowed in may.items() if allowed} == {"list", "watch"}
         assert all(allowed == (verb in {"list", "watch"}) for (verb, _), allowed in may.items())
-        assert not access(server, "list", "", "secrets")
+        assert access(server, "list", "", "secrets"), "certificates and credentials are read"
+        writing = ("create", "update", "patch", "delete")
+        assert not any(access(server, verb, "", "secrets") for verb in writing)
+        assert not any(access(server, "list", "", plural) for plural in ("pods", "nodes", "events"))
         kubectl("kustomize", KUSTOMIZATIONS[1])
         server.request("POST", "/api/v1/namespaces", {"metadata": {"name": "pointsman"}})
         manifests.write_text(kubectl("kustomize", KUSTOMIZATIONS[1]))
