@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.load import run_wrk
+from benchmarks.load import run_wrk, seconds_until_served
 from benchmarks.machine import describe
 from benchmarks.peers import HOST, PEERS, Peer, Setting, backend
 from benchmarks.processes import (
@@ -54,7 +54,7 @@ def measure(peer: Peer, folder: Path, backend_port: int, seconds: float, connect
     url = f"http://127.0.0.1:{setting.port}/"
     with running(command, log, proxy_core) as process:
         wait_for_port(setting.port, process, log)
-        _until_routed(setting.port)
+        seconds_until_served(setting.port, HOST)
         run_wrk(url, WARM_UP_SECONDS, connections, load_core, (f"Host: {HOST}",))
         before = cpu_seconds(process)
         load = run_wrk(url, seconds, connections, load_core, (f"Host: {HOST}",))
@@ -63,25 +63,6 @@ def measure(peer: Peer, folder: Path, backend_port: int, seconds: float, connect
     return Sample(
         spent / max(load.requests, 1) * 1e6, load.per_second, load.p50_ms, load.p99_ms, memory, load.failed
     )
-
-
-def _until_routed(port: int) -> None:
-    import http.client
-    import time
-
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/", headers={"Host": HOST})
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.05)
-    raise RuntimeError(f"the proxy on {port} does not route {HOST}")
 
 
 def median(samples: list[Sample]) -> Sample:

@@ -1,11 +1,15 @@
-"""wrk as the load generator: a closed loop of keep-alive connections."""
+"""wrk as the load generator, a closed loop of keep-alive connections, and the question when a route is served."""
 
 from __future__ import annotations
 
+import http.client
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 
+POLL_SECONDS = 0.002
+DEADLINE_SECONDS = 180.0
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -51,3 +55,22 @@ def _number(pattern: str, text: str) -> int:
 def _latency(percentile: str, text: str) -> float:
     found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)", text)
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
+
+
+def seconds_until_served(port: int, host: str) -> float:
+    """Ask over one connection until the host answers 200."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    while time.perf_counter() - began < DEADLINE_SECONDS:
+        try:
+            connection.request("GET", "/", headers={"Host": host})
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+        else:
+            if answer.status == 200:
+                connection.close()
+                return time.perf_counter() - began
+        time.sleep(POLL_SECONDS)
+    raise RuntimeError(f"{host} was not served within {DEADLINE_SECONDS} s")

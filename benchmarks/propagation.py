@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.load import seconds_until_served
 from benchmarks.machine import describe
 from benchmarks.peers import Setting, backend, route_objects
 from benchmarks.processes import (
@@ -36,9 +37,6 @@ from benchmarks.processes import (
     running,
     wait_for_port,
 )
-
-POLL_SECONDS = 0.002
-DEADLINE_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +105,6 @@ def many_routes(count: int, backend_port: int) -> dict[str, Any]:
         one = route_objects(backend_port, f"app-{number}", f"app-{number}.example")
         items += one["items"]  # type: ignore[arg-type]
     return {"apiVersion": "v1", "kind": "List", "items": items}
-
-
-def seconds_until_served(port: int, host: str) -> float:
-    """Ask over one connection until the host answers 200."""
-    began = time.perf_counter()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    while time.perf_counter() - began < DEADLINE_SECONDS:
-        try:
-            connection.request("GET", "/", headers={"Host": host})
-            answer = connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-        else:
-            if answer.status == 200:
-                connection.close()
-                return time.perf_counter() - began
-        time.sleep(POLL_SECONDS)
-    raise RuntimeError(f"{host} was not served within {DEADLINE_SECONDS} s")
 
 
 def measure(name: str, routes: int, changes: int, backend_port: int, folder: Path) -> Result:
