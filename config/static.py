@@ -87,6 +87,10 @@ class ServersTransport(Options, frozen=True, kw_only=True):
     """The transport of services that name none (`default@internal`)."""
 
     insecure_skip_verify: Annotated[bool, says("Do not verify upstream servers' certificates.")] = False
+    root_cas: Annotated[
+        list[str],
+        says("Authorities to trust instead of the system's: PEM files, or their contents."),
+    ] = []
     max_idle_conns_per_host: Annotated[
         int, says("Unused connections kept to one upstream server; 0 means 2, negative keeps none.")
     ] = 200

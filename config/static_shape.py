@@ -14,6 +14,7 @@ import msgspec
 _IRREGULAR: Final = {
     "kubernetes_crd": "kubernetesCRD",
     "native_lb_by_default": "nativeLBByDefault",
+    "root_cas": "rootCAs",
     "report_node_internal_ips": "reportNodeInternalIPs",
     "strict_tls_options": "strictTLSOptions",
     "trusted_ips": "trustedIPs",

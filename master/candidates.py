@@ -19,10 +19,10 @@ from config.rules import RuleError, Tree
 from master.inspection import Inspection, Origin, object_of
 from provider.resources.traefik import IngressRoute
 from workers.exchange import Request
+from workers.routers import RouterState
 from workers.routing.implied import host_keys
 from workers.routing.matchers import host_rest
 from workers.routing.mismatch import Mismatch, mismatches
-from workers.runtime import RouterState
 
 Verdict = Literal["wins", "outranked", "rule", "entryPoint", "tls", "disabled", "dropped"]
 

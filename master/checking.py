@@ -16,7 +16,7 @@ from config.findings import Finding, Severity
 from config.names import PROVIDER_CRD
 from master.inspection import Inspection, Origin, object_of
 from master.service_tree import service_tree
-from workers.runtime import RouterState
+from workers.routers import RouterState
 
 _TOLD_BY_PROVIDER: Final = frozenset(("InvalidRule", "PriorityTooLarge"))
 """Reasons of findings that already say why a router is disabled."""

@@ -21,7 +21,7 @@ from workers import errors
 from workers.errors import Failure
 from workers.exchange import Exchange, Request
 from workers.http1.codec import IncomingRequest
-from workers.runtime import RouterState
+from workers.routers import RouterState
 
 
 class Middleware(msgspec.Struct, rename="camel"):

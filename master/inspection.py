@@ -26,7 +26,8 @@ from provider.reading import Reading
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik import IngressRoute
 from workers.dataplane import DataPlane
-from workers.runtime import RouterState, Runtime
+from workers.routers import RouterState
+from workers.runtime import Runtime
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from config.names import PROVIDER_INGRESS
 from config.static import StaticConfiguration
@@ -19,7 +19,10 @@ log = logging.getLogger(__name__)
 class AddressReports:
     """Does nothing unless the options ask for addresses and there is a cluster. Owned by the main loop."""
 
-    def __init__(self, static: StaticConfiguration, sources: Sources) -> None:
+    def __init__(
+        self, static: StaticConfiguration, sources: Sources, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`may_write`: as AddressWriter has it."""
         self._sources = sources
         self._status: IngressStatus | None = None
         self._writer: AddressWriter | None = None
@@ -28,7 +31,17 @@ class AddressReports:
         if settings is not None and sources.api is not None:
             status = IngressStatus(settings, sources.options[PROVIDER_INGRESS])
             if status.is_wanted:
-                self._status, self._writer = status, AddressWriter(sources.api)
+                self._status, self._writer = status, AddressWriter(sources.api, may_write)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether any address is to be written."""
+        return self._writer is not None
+
+    def wake(self) -> None:
+        """What `may_write` says may have changed. Any thread."""
+        if self._writer is not None:
+            self._writer.wake()
 
     def start(self) -> None:
         if self._writer is not None:

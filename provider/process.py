@@ -21,7 +21,6 @@ from config.control_page import ControlPage, Head
 from config.findings import Finding
 from config.logs import reopen_logs
 from config.static import KubernetesCRD, StaticConfiguration
-from provider.address_reports import AddressReports
 from provider.findings import FindingLog
 from provider.holdoff import Holdoff
 from provider.kube.errors import KindMissing
@@ -32,7 +31,7 @@ from provider.manifest_objects import ManifestsRead
 from provider.options import TranslationOptions
 from provider.pipelines import Pipelines
 from provider.publish import MasterGone, Publisher
-from provider.reporting import reporter_of
+from provider.reporting import Reporting
 from provider.resources.decode import Malformed
 from provider.resources.kinds import KINDS, ObjectKey
 from provider.sources import Sources
@@ -82,10 +81,8 @@ class Provider:
         for feed in self._sources.on_demand():
             self._store.expect(feed.kind, feed.namespace)
         self._pipelines = Pipelines(self._sources.options, readers)
-        self._addresses = AddressReports(static, self._sources)
-        crd, api = static.providers.kubernetes_crd, self._sources.api
-        self._reporter = reporter_of(crd, api, environ) if crd is not None and api is not None else None
-        self._verdicts = Verdicts(TranslationOptions.of(crd or KubernetesCRD()))
+        self._reporting = Reporting(static, self._sources, environ)
+        self._verdicts = Verdicts(TranslationOptions.of(static.providers.kubernetes_crd or KubernetesCRD()))
         self._untold: set[ObjectKey] = set()
         self._publisher = Publisher(channel, page[Head.GENERATION])
         self._holdoff = Holdoff(
@@ -108,9 +105,7 @@ class Provider:
         self._page[Head.PROVIDER_SYNCED] = 0
         self._holdoff.changed()
         self._sources.start()
-        self._addresses.start()
-        if self._reporter is not None:
-            self._reporter.start()
+        self._reporting.start()
         try:
             return self._loop()
         except MasterGone as error:
@@ -118,9 +113,7 @@ class Provider:
             return 0
         finally:
             self._page[Head.PROVIDER_SYNCED] = 0
-            if self._reporter is not None:
-                self._reporter.stop()
-            self._addresses.stop()
+            self._reporting.stop()
             self._sources.stop()
 
     def _loop(self) -> int:
@@ -230,7 +223,7 @@ class Provider:
         changed = self._store.take_changed()
         if self._pipelines.update(self._store, changed):
             self._reported_all = False
-        self._addresses.note(changed)
+        self._reporting.note(changed)
         self._follow_readers()
         published = False
         if self._published or (self._sources.feeds.settled and not self._pipelines.missing):
@@ -241,7 +234,7 @@ class Provider:
                 self._pipelines.sections, complete=self._sources.feeds.complete, sources=tuple(self._sources.names)
             )
             self._published = True
-            self._addresses.look(self._store)
+            self._reporting.look(self._store)
         self._tell_cluster(changed)
         ended = time.monotonic()
         self._holdoff.built(ended, published=published)
@@ -249,12 +242,12 @@ class Provider:
 
     def _tell_cluster(self, changed: Iterable[ObjectKey]) -> None:
         """Hand what became of objects to the reporter, which works in a thread of its own."""
-        if self._reporter is None:
+        if not self._reporting.reports:
             return
         self._untold.update(changed)
         if self._published:
             pending = {key for builder in self._pipelines.builders for key in builder.pending}
-            self._reporter.update(self._verdicts.update(self._store, self._untold, self._findings, pending))
+            self._reporting.update(self._verdicts.update(self._store, self._untold, self._findings, pending))
             self._untold.clear()
 
     def _follow_readers(self) -> None:

@@ -1,8 +1,9 @@
 """Tells the cluster what became of its objects: conditions and Events, written by one replica.
 
-A thread of its own with a Lease. The main loop only hands over verdicts, of which the newest for each object
-counts, so nothing ever waits for the API server and what waits is bounded by the number of objects. Whoever gets
-the Lease goes through everything once: what another replica has written already costs one list of each kind.
+A thread of its own that writes while the Lease is ours. The main loop only hands over verdicts, of which the
+newest for each object counts, so nothing ever waits for the API server and what waits is bounded by the number of
+objects. Whoever gets the Lease goes through everything once: what another replica has written already costs one
+list of each kind.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TRIES: Final = 3
 
 
 class Reporter:
-    """`elector` is started and stopped here; its `changed` must call `wake`. `update` from the main loop."""
+    """`elector` belongs to somebody else, and its `changed` must call `wake`. `update` from the main loop."""
 
     def __init__(
         self,
@@ -43,9 +44,10 @@ class Reporter:
         statuses: bool,
         events: bool,
         instance: str,
+        elector: Elector,
     ) -> None:
         """`instance`: who we are, for readers of Events."""
-        self.elector: Elector | None = None
+        self._elector = elector
         self._api = api
         self._namespaces = namespaces
         self._incoming: dict[ObjectKey, Verdict | None] = {}
@@ -61,8 +63,6 @@ class Reporter:
         self._thread = threading.Thread(target=self._run, name="report", daemon=True)
 
     def start(self) -> None:
-        if self.elector is not None:
-            self.elector.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -77,15 +77,14 @@ class Reporter:
             self._wake.set()
 
     def stop(self, timeout_seconds: float = 2.0) -> bool:
-        """End both threads and give the Lease back; whether they have ended."""
+        """End the thread; whether it has ended."""
         self._stopping = True
         self._wake.set()
-        ended = self.elector is None or self.elector.stop(timeout_seconds)
         self._thread.join(timeout_seconds)
-        return ended and not self._thread.is_alive()
+        return not self._thread.is_alive()
 
     def _may_write(self) -> bool:
-        return not self._stopping and self.elector is not None and self.elector.is_leader
+        return not self._stopping and self._elector.is_leader
 
     def _run(self) -> None:
         failures = 0

@@ -87,6 +87,12 @@ def client_settings(
     return settings._replace(identity=_identity(settings))
 
 
+def with_alpn(settings: ClientSettings, protocols: Sequence[str]) -> ClientSettings:
+    """The same settings offering other protocols."""
+    changed = settings._replace(identity=b"", alpn=tuple(protocol.encode() for protocol in protocols))
+    return changed._replace(identity=_identity(changed))
+
+
 class ClientConnection(SSL.Connection):
     """A client side of TLS. Call `do_handshake` until it returns before sending anything."""
 

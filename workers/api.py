@@ -30,7 +30,8 @@ from workers.api_shapes import (
 )
 from workers.exchange import Exchange
 from workers.reload import Pacer
-from workers.runtime import RouterState, Runtime
+from workers.routers import RouterState
+from workers.runtime import Runtime
 
 _JSON: Final = ((b"Content-Type", b"application/json"),)
 _JSON_UTF8: Final = ((b"Content-Type", b"application/json; charset=UTF-8"),)

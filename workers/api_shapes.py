@@ -11,7 +11,8 @@ from config.http import LoadBalancer
 from config.names import provider_of, resolve_reference
 from config.static import EntryPoint
 from config.units import format_duration
-from workers.runtime import RouterState, Runtime
+from workers.routers import RouterState
+from workers.runtime import Runtime
 from workers.services import ServiceState
 
 _OBSERVABILITY: Final = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}

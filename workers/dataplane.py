@@ -17,11 +17,13 @@ from config.generation import GenerationRefused
 from config.static import StaticConfiguration, default_entry_points
 from workers.api import APIHandler
 from workers.entrypoint import EntryPointServer
+from workers.environment import Environment
 from workers.exchange import Exchange
 from workers.internal import InternalServices, internal_routers
+from workers.middlewares.base import Surroundings
 from workers.models import models_of
 from workers.reload import Reloader
-from workers.runtime import Changes, Environment, Runtime
+from workers.runtime import Changes, Runtime
 from workers.services import DEFAULT_TRANSPORT
 from workers.tls_engine import TLSEngine
 from workers.upstream.transport import Transport
@@ -61,14 +63,15 @@ class DataPlane:
 
     def _first_runtime(self) -> Runtime:
         """What answers before the first generation: the internal routers alone."""
-        static = self._static
+        static, transport = self._static, self._default_transport()
         environment = Environment(
             entry_points=frozenset(self._servers),
             default_entry_points=default_entry_points(static),
             default_rule_syntax=static.core.default_rule_syntax,
             internal=self._internal,
-            transports={DEFAULT_TRANSPORT: self._default_transport()},
+            transports={DEFAULT_TRANSPORT: transport},
             models=models_of(static),
+            surroundings=Surroundings(static, self._log, None, transport),
             default_certificate=self._tls.default if self._tls is not None else None,
             strict_tls_options=static.core.strict_tls_options,
             precedence=[name.lower() for name in static.providers.precedence],

@@ -20,7 +20,7 @@ from tls.selection import TLSTable
 from workers.dates import DateLine
 from workers.exchange import Request
 from workers.forwarded import ForwardedPolicy
-from workers.http1.options import ConnectionOptions, Table
+from workers.http1.options import ConnectionOptions, Observer, Table
 from workers.http1.server import ServerConnection
 from workers.http1.target import TargetPolicy
 from workers.opening import Opening
@@ -61,6 +61,7 @@ class EntryPointServer:
         self.tls_table: TLSTable | None = None
         self.tls = tls
         self.draining = False
+        self.observer: Observer | None = None
         self.active = 0
         """Requests and tunnels under way."""
         self.served = 0

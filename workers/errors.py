@@ -106,6 +106,16 @@ CLOSED_EARLY: Final = _gateway("closed_early", 502, _502, Retry.REUSED)
 DIAL_TIMEOUT: Final = _gateway("dial_timeout", 504, _504, Retry.ALWAYS)
 RESPONSE_TIMEOUT: Final = _gateway("response_timeout", 504, _504)
 MALFORMED_RESPONSE: Final = _gateway("malformed_response", 500, _500)
+TLS_TIMEOUT: Final = _gateway("tls_timeout", 504, _504, Retry.ALWAYS)
+TLS_REFUSED: Final = _gateway("tls_refused", 502, _502, Retry.ALWAYS)  # the server sent an alert, or hung up
+TLS_FAILED: Final = _gateway("tls_failed", 500, _500, Retry.ALWAYS)
+UNTRUSTED_SERVER: Final = _gateway("untrusted_server", 500, _500, Retry.ALWAYS)
+PROTOCOL_UNAVAILABLE: Final = _gateway("protocol_unavailable", 500, _500)  # h2c where HTTP/2 is switched off
+STREAM_REFUSED: Final = _gateway("stream_refused", 502, _502, Retry.ALWAYS)  # HTTP/2: not processed, for certain
+STREAM_RESET: Final = _gateway("stream_reset", 500, _500)
+HTTP2_BROKEN: Final = _gateway("http2_broken", 500, _500)
+PING_TIMEOUT: Final = _gateway("ping_timeout", 502, _502)
+RESPONSE_TOO_LARGE: Final = _gateway("response_too_large", 500, _500)
 WRONG_UPGRADE: Final = _gateway("wrong_upgrade", 500, _500)
 BODY_CUT: Final = _gateway("body_cut", 502, _502)  # the response had begun: the client sees it cut
 BODY_TIMEOUT: Final = Failure("request_body_timeout", Side.CLIENT, 504, Answer.PLAIN, _504, closes=True)

@@ -16,6 +16,7 @@ from workers.errors import Failure
 
 if TYPE_CHECKING:
     from workers.forwarded import Client
+    from workers.http1.options import Found
     from workers.stream import Stream
 
 Header = tuple[bytes, bytes]
@@ -185,6 +186,47 @@ class ResponseHead:
 
 HeadHook = Callable[["Exchange", ResponseHead], None]
 
+TEXT_HEADERS: Final[Sequence[Header]] = (
+    (b"Content-Type", b"text/plain; charset=utf-8"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+"""What goes with the text of an error."""
+
+
+class Note:
+    """What metrics and access log want to know of a request; filled in on its way, read when it is over.
+
+    One for all exchanges around one request. Seconds are those of time.perf_counter; 0.0 means: never happened.
+    """
+
+    __slots__ = (
+        "attempts",
+        "origin_bytes",
+        "origin_seconds",
+        "origin_status",
+        "route",
+        "router",
+        "server",
+        "service",
+        "started",
+    )
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        self.route: Found | None = None
+        self.router = ""
+        """Qualified name of the router that answers."""
+        self.service = ""
+        """Qualified name of the load balancer that was asked last."""
+        self.server = ""
+        """URL of the server that was asked last."""
+        self.origin_seconds = 0.0
+        """How long servers were waited for, all attempts together."""
+        self.origin_status = 0
+        self.origin_bytes = 0
+        self.attempts = 0
+        """How often a server was asked."""
+
 
 class Exchange(ABC):
     """One request and the way to answer it; made by a protocol server, used by handlers in its greenlet.
@@ -194,10 +236,16 @@ class Exchange(ABC):
     stalled; let that pass, the server cleans up.
     """
 
-    __slots__ = ("client_gone", "hooks", "request", "status", "upstream")
+    __slots__ = ("client_gone", "failure", "hooks", "note", "request", "sent_bytes", "status", "upstream")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, note: Note | None = None) -> None:
         self.request = request
+        self.note = note
+        """Where to write down what happens; None where nobody wants to know."""
+        self.failure: Failure | None = None
+        """Why a local answer was given, if one was."""
+        self.sent_bytes = 0
+        """Bytes of the response body that went to the client, without framing."""
         self.status = 0
         """Status sent to the client, 0 as long as there is none."""
         self.client_gone = False
@@ -212,6 +260,15 @@ class Exchange(ABC):
         if self.hooks is None:
             self.hooks = []
         self.hooks.append(hook)
+
+    def run_hooks(self, head: ResponseHead) -> None:
+        """Let the hooks see the head that is about to go out; for those who implement `send`."""
+        if self.hooks is not None:
+            for hook in reversed(self.hooks):
+                hook(self, head)
+
+    def end_connection(self) -> None:  # noqa: B027 - most have nothing to do
+        """The client's connection is to end with this response, where it can be said so."""
 
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Answer with a body at hand. Content-Length, Date and connection headers are added."""

@@ -112,8 +112,8 @@ class Reloader:
             old = self._shards.get(key)
             if key.section == "routing":
                 before, after = old or RoutingShard(), new or RoutingShard()
-                _difference(before.routers, after.routers, changes.routers)
-                _difference(before.services, after.services, changes.services)
+                for name in RoutingShard.__struct_fields__:
+                    _difference(getattr(before, name), getattr(after, name), getattr(changes, name))
             elif key.section == "endpoints":
                 nothing: EndpointsShard = {}
                 _difference(old or nothing, new or nothing, changes.endpoints)

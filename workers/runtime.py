@@ -7,36 +7,23 @@ routers that changed, or whose service had to be rebuilt, are compiled again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
-from config.http import Router, Server, Service
-from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
-from config.rules import RuleError
-from tls.claims import Fall, OptionBook
-from tls.selection import DEFAULT_OPTION, OptionClaim, TLSTable
-from tls.store import Bundle
-from workers.exchange import Handler
-from workers.models import Model
+from config.http import Router, Server, ServersTransport, Service
+from config.layer4 import TCPMiddleware, TCPRouter, TCPServersTransport, TCPService, UDPRouter, UDPService
+from config.middlewares import Middleware
+from tls.claims import OptionBook
+from tls.selection import OptionClaim, TLSTable
+from workers.building import BuildError
+from workers.environment import Environment
+from workers.middlewares.chains import Chains, MiddlewareState
 from workers.proxy import Balancer, ServiceHandler
-from workers.router_tls import (
-    CONFLICT,
-    Books,
-    Copy,
-    claims_of,
-    copies,
-    fall_message,
-    option_of,
-    same_option,
-    updated_books,
-)
-from workers.routing.table import Route, RoutingTable, compile_route
-from workers.services import BuildError, ServiceBuilder, ServiceState, server_balancer
+from workers.router_tls import Books, Copy, claims_of, copies, updated_books
+from workers.routers import Builders, RouterState, build_router
+from workers.routing.table import Route, RoutingTable
+from workers.services import ServiceBuilder, ServiceState, server_balancer
 from workers.tls_state import TLSChanges, TLSState
-from workers.upstream.transport import Transport
-
-LARGEST_USER_PRIORITY: Final = (1 << 63) - 1 - 1000
 
 
 class Changes(msgspec.Struct):
@@ -45,89 +32,15 @@ class Changes(msgspec.Struct):
     routers: dict[str, Router | None] = {}
     services: dict[str, Service | None] = {}
     endpoints: dict[str, list[Server] | None] = {}
+    middlewares: dict[str, Middleware | None] = {}
+    servers_transports: dict[str, ServersTransport | None] = {}
+    tcp_routers: dict[str, TCPRouter | None] = {}
+    tcp_services: dict[str, TCPService | None] = {}
+    tcp_middlewares: dict[str, TCPMiddleware | None] = {}
+    tcp_servers_transports: dict[str, TCPServersTransport | None] = {}
+    udp_routers: dict[str, UDPRouter | None] = {}
+    udp_services: dict[str, UDPService | None] = {}
     tls: TLSChanges = msgspec.field(default_factory=TLSChanges)
-
-
-class RouterState:
-    """One router: its configuration, where it is attached, and why it is not if it is not.
-
-    `source` is the name it was configured under; copies for entry points with a model, or with a quarrel over
-    TLS options, have names of their own. `fall`: why it gets the default option instead of the one it asks for.
-    """
-
-    __slots__ = (
-        "config",
-        "critical",
-        "errors",
-        "fall",
-        "name",
-        "priority",
-        "qualified_middlewares",
-        "route",
-        "source",
-        "using",
-    )
-
-    def __init__(self, name: str, config: Router, source: str, fall: Fall | None = None) -> None:
-        self.name = name
-        self.source = source
-        self.fall = fall
-        self.config = config
-        self.using: list[str] = []
-        self.errors: list[str] = []
-        self.critical = False
-        self.priority = config.priority
-        self.qualified_middlewares = False
-        self.route: Route | None = None
-
-    @property
-    def status(self) -> str:
-        if self.critical:
-            return "disabled"
-        return "warning" if self.errors else "enabled"
-
-    @property
-    def asked_option(self) -> str:
-        """Qualified name of the TLS option that it asks for."""
-        return option_of(self.name, self.config)
-
-    @property
-    def tls_option(self) -> str:
-        """Qualified name of the TLS option that connections for it are made with."""
-        return DEFAULT_OPTION if self.fall is not None else self.asked_option
-
-    @property
-    def service(self) -> str:
-        """Qualified name of the service, empty if there is none."""
-        return resolve_reference(self.config.service, self.name) if self.config.service else ""
-
-    def fail(self, message: str) -> None:
-        self.critical = True
-        if message not in self.errors:
-            self.errors.append(message)
-
-    def __repr__(self) -> str:
-        return f"<RouterState {self.name} {self.status} {'; '.join(self.errors)}>"
-
-
-class Environment(msgspec.Struct, frozen=True):
-    """What does not change with the dynamic configuration."""
-
-    entry_points: frozenset[str]
-    default_entry_points: Sequence[str]
-    default_rule_syntax: str
-    internal: Callable[[str], Handler | str]
-    transports: Mapping[str, Transport]
-    models: Mapping[str, Model]
-    precedence: Sequence[str] = ()
-    """Providers whose routers win among equal priorities, first to last."""
-    default_certificate: Bundle | None = None
-    strict_tls_options: bool = False
-
-    def precedence_of(self, router: str) -> int:
-        """Place of the router's provider; one that is not listed comes last."""
-        provider = provider_of(router)
-        return self.precedence.index(provider) if provider in self.precedence else len(self.precedence)
 
 
 Swap = tuple[ServiceHandler, Balancer]
@@ -149,6 +62,7 @@ class Runtime:
         "configured",
         "endpoints",
         "environment",
+        "middlewares",
         "number",
         "routers",
         "secure_tables",
@@ -164,6 +78,7 @@ class Runtime:
         self.configured: dict[str, Router] = {}
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
+        self.middlewares: dict[str, MiddlewareState] = {}
         self.endpoints: dict[str, list[Server]] = {}
         self.tls = TLSState(environment.default_certificate)
         self.books: Books = {name: OptionBook() for name in environment.entry_points}
@@ -182,12 +97,18 @@ class Runtime:
         new.routers = self.routers.copy()
         new.services = self.services.copy()
         new.endpoints = self.endpoints.copy()
+        new.middlewares = self.middlewares.copy()
         swaps: list[Swap] = []
-        rebuilt = new._update_services(changes, swaps)
+        other = new._update_middlewares(changes.middlewares)
+        rebuilt = new._update_services(changes, other, swaps)
         new.tls, stale_options = self.tls.updated(changes.tls, pause)
         names = set(changes.routers)
-        if rebuilt:
-            names.update(state.source for state in self.routers.values() if state.service in rebuilt)
+        if rebuilt or other:
+            names.update(
+                one.source
+                for one in self.routers.values()
+                if not (one.services.isdisjoint(rebuilt) and one.middlewares.isdisjoint(other))
+            )
         if stale_options:
             names.update(
                 one.source for one in self.routers.values() if one.config.tls and one.asked_option in stale_options
@@ -216,10 +137,19 @@ class Runtime:
             name, config, where.default_entry_points, where.models, where.entry_points, where.default_rule_syntax
         )
 
-    def _update_services(self, changes: Changes, swaps: list[Swap]) -> set[str]:
+    def _update_middlewares(self, changes: Mapping[str, Middleware | None]) -> set[str]:
+        """Apply; return the names of all that are other ones now."""
+        for name, config in changes.items():
+            self.middlewares.pop(name, None)
+            if config is not None:
+                self.middlewares[name] = MiddlewareState(name, config)
+        return set(changes)
+
+    def _update_services(self, changes: Changes, middlewares: set[str], swaps: list[Swap]) -> set[str]:
         """Apply service and endpoint changes; return the names of services whose handler is another now.
 
-        Load balancers that go on living with other servers are added to `swaps`.
+        `middlewares`: those that changed. Load balancers that go on living with other servers are added to
+        `swaps`.
         """
         for name, servers in changes.endpoints.items():
             if servers is None:
@@ -232,6 +162,10 @@ class Runtime:
             if config is not None:
                 self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
             stale.add(name)
+        for name, state in list(self.services.items()) if middlewares else ():
+            if not state.middlewares.isdisjoint(middlewares):
+                self.services[name] = ServiceState(name, state.config, state.servers)
+                stale.add(name)
         for name, servers in changes.endpoints.items():
             if name not in stale and name in self.services and not self._swap_servers(name, servers or [], swaps):
                 stale.add(name)
@@ -242,14 +176,14 @@ class Runtime:
         old = self.services[name]
         state = ServiceState(name, old.config, servers)
         self.services[name] = state
-        handler = old.handler
-        if not isinstance(handler, ServiceHandler):
+        if old.balanced is None:
             return not old.built
         try:
-            swaps.append((handler, server_balancer(servers)))
+            swaps.append((old.balanced, server_balancer(servers)))
         except BuildError:
             return False
-        state.handler, state.built = handler, True
+        state.handler, state.balanced, state.middlewares = old.handler, old.balanced, old.middlewares
+        state.built = True
         return True
 
     def _with_parents(self, stale: set[str]) -> set[str]:
@@ -272,103 +206,40 @@ class Runtime:
     def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause, before: Runtime) -> set[str]:
         """Compile the named routers again; return the names of all states that went, came or changed."""
         touched: set[str] = set()
-        builder = ServiceBuilder(self.services, self.environment.internal, self.environment.transports)
+        builders = self._builders()
         for name in sorted(names):
             old = self.configured.pop(name, None)
             config = changes.routers.get(name, old)
             for copy in before._copies(name, old):
-                self.routers.pop(copy.name, None)
+                self._forget_failures(self.routers.pop(copy.name, None))
                 touched.add(copy.name)
             for copy in self._copies(name, config):
-                self.routers[copy.name] = build_router(copy, name, self.environment, builder, self.tls)
+                self.routers[copy.name] = build_router(copy, name, builders)
                 touched.add(copy.name)
             if config is not None:
                 self.configured[name] = config
             pause()
         return touched
 
+    def _builders(self) -> Builders:
+        where = self.environment
+        chains = Chains(self.middlewares, where.surroundings)
+        services = ServiceBuilder(self.services, where.internal, where.transports, chains)
+        return Builders(where, services, chains, self.tls)
+
+    def _forget_failures(self, router: RouterState | None) -> None:
+        """What middlewares could not be built for the router is not true any more."""
+        if router is None:
+            return
+        for name in router.middlewares:
+            if name in self.middlewares:
+                self.middlewares[name].failures.pop(router.name, None)
+
     def _copies(self, name: str, config: Router | None) -> Iterable[Copy]:
         if config is None:
             return ()
         where = self.environment
         return copies(name, config, where.default_entry_points, where.models, self.books)
-
-
-def build_router(
-    copy: Copy, source: str, environment: Environment, builder: ServiceBuilder, tls: TLSState
-) -> RouterState:
-    """Compile one router; whatever is wrong ends in its errors, never in an exception."""
-    config = copy.config
-    state = RouterState(copy.name, config, source, copy.fall)
-    if config.parent_refs:
-        state.fail("multi-layer routing (parentRefs) is not served by this version of Pointsman")
-        return state
-    _attach(state, environment)
-    if not state.using:
-        state.fail("no valid entryPoint for this router")
-        return state
-    if state.priority == 0:
-        state.priority = len(config.rule.encode())
-    if copy.fall is not None and environment.strict_tls_options:
-        state.fail(CONFLICT)
-    else:
-        try:
-            state.route = _compile(state, copy.model, environment, builder, tls)
-        except BuildError as error:
-            state.fail(str(error))
-    if copy.fall is not None:
-        _note_fall(state, copy.fall, environment)
-    return state
-
-
-def _note_fall(state: RouterState, fall: Fall, environment: Environment) -> None:
-    message = fall_message(fall, state.asked_option, state.config.rule, strict=environment.strict_tls_options)
-    if message:
-        state.errors.append(message)
-
-
-def _attach(state: RouterState, environment: Environment) -> None:
-    for entry_point in state.config.entry_points or environment.default_entry_points:
-        if entry_point not in environment.entry_points:
-            state.errors.append(f'entryPoint "{entry_point}" doesn\'t exist')
-        elif entry_point not in state.using:
-            state.using.append(entry_point)
-    state.using.sort()
-
-
-def _compile(
-    state: RouterState, model: Model | None, environment: Environment, builder: ServiceBuilder, tls: TLSState
-) -> Route:
-    name, config = state.name, state.config
-    is_internal = provider_of(name) == PROVIDER_INTERNAL
-    if state.priority > LARGEST_USER_PRIORITY and not is_internal:
-        raise BuildError(
-            f"the router priority {state.priority} exceeds the max user-defined priority {LARGEST_USER_PRIORITY}"
-        )
-    if not config.service:
-        state.fail("router has no service and no child routers")
-        raise BuildError("router must have either a service or child routers")
-    state.qualified_middlewares = True
-    problem = tls.problem(state.asked_option) if config.tls is not None else ""
-    if problem:
-        raise BuildError(f"building router handler: {problem}")
-    handler = builder.handler(state.service)
-    if config.middlewares:
-        missing = resolve_reference(config.middlewares[-1], name)
-        raise BuildError(f'middleware "{missing}" does not exist')
-    if config.tls is not None:
-        handler = same_option(state.tls_option, handler)
-    if model is not None:
-        handler = model(handler)
-    syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
-    try:
-        precedence = environment.precedence_of(name)
-        return compile_route(name, config.rule, syntax, state.priority, handler, precedence)
-    except RuleError as error:
-        if config.tls is not None:
-            state.fail(f"error while parsing rule {config.rule}: {error}")
-            raise BuildError(f"invalid rule {config.rule}, error: error while {error}") from error
-        raise BuildError(f"error while parsing rule {config.rule}: {error}") from error
 
 
 def _updated_tables(

@@ -13,8 +13,10 @@ from typing import Final
 from config.http import LoadBalancer, Server, Service, Weighted
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.units import DurationError, parse_duration
+from workers.building import BuildError
 from workers.errors import NO_SERVER
 from workers.exchange import Exchange, Handler
+from workers.middlewares.chains import Chains
 from workers.proxy import ServiceHandler
 from workers.upstream.balancer import WeightedRoundRobin
 from workers.upstream.transport import Transport, UpstreamServer
@@ -33,14 +35,10 @@ _KINDS: Final = {
 _KINDS_NOT_YET: Final = ("mirroring", "highest_random_weight", "failover")
 
 
-class BuildError(Exception):
-    """A router or service cannot be built; the message is what the API shows."""
-
-
 class ServiceState:
     """One service of the running configuration: what was asked for and what became of it."""
 
-    __slots__ = ("built", "config", "errors", "handler", "name", "servers")
+    __slots__ = ("balanced", "built", "config", "errors", "handler", "middlewares", "name", "servers")
 
     def __init__(self, name: str, config: Service, servers: list[Server]) -> None:
         self.name = name
@@ -48,6 +46,10 @@ class ServiceState:
         self.servers = servers
         self.built = False
         self.handler: Handler | None = None
+        self.balanced: ServiceHandler | None = None
+        """The load balancer inside of `handler`, if it is one."""
+        self.middlewares: set[str] = set()
+        """Qualified names of all that it was built with, or could not be built without."""
         self.errors: list[str] = []
 
     def children(self) -> list[str]:
@@ -67,8 +69,10 @@ class ServiceBuilder:
         states: Mapping[str, ServiceState],
         internal: Callable[[str], Handler | str],
         transports: Mapping[str, Transport],
+        chains: Chains,
     ) -> None:
         self._states = states
+        self._chains = chains
         self._internal = internal
         self._transports = transports
 
@@ -119,16 +123,21 @@ class ServiceBuilder:
             )
         if kinds[0] in _KINDS_NOT_YET:
             raise BuildError(f"{_KINDS[kinds[0]]} {_NOT_YET}")
-        if config.middlewares:
-            raise BuildError(
-                f'middleware "{resolve_reference(config.middlewares[-1], state.name)}" does not exist'
-            )
         if config.weighted is not None:
-            return self._weighted(state.name, config.weighted, above)
-        assert config.load_balancer is not None
-        return self._load_balancer(state, config.load_balancer)
+            handler = self._weighted(state.name, config.weighted, above)
+        else:
+            assert config.load_balancer is not None
+            handler = state.balanced = self._load_balancer(state, config.load_balancer)
+        wrap = self._chains.build(
+            config.middlewares,
+            f"service:{state.name}",
+            state.name,
+            lambda name: self.handler(name, above),
+            state.middlewares,
+        )
+        return wrap(handler) if wrap is not None else handler
 
-    def _load_balancer(self, state: ServiceState, config: LoadBalancer) -> Handler:
+    def _load_balancer(self, state: ServiceState, config: LoadBalancer) -> ServiceHandler:
         if config.strategy not in STRATEGIES:
             known = config.strategy in ("p2c", "hrw", "leasttime")
             raise BuildError(

@@ -156,6 +156,18 @@ class TLSStream(Stream):
         self._more = True
         return False
 
+    def is_quiet(self) -> bool:
+        """As for a plain stream; what TLS sends for itself, a new session say, is taken in and does not count."""
+        try:
+            self._receive(1, socket.MSG_PEEK)  # type: ignore[call-arg]
+        except SSL.WantReadError:
+            return True
+        except (SSL.Error, OSError):
+            clear_errors()
+            return False
+        self._more = True
+        return False
+
     # Writing
 
     def write(self, data: bytes | memoryview) -> None:

@@ -1,14 +1,15 @@
 """Writes addresses into the status of Ingresses, in a thread of its own: routing never waits for it.
 
-Every replica writes; since all write the same, and only what differs, one of them finds something to do. What
-fails is logged and tried again; traffic does not depend on it.
+The replica that holds the Lease writes; the others keep in mind what they would have to, and one of them does once
+the Lease is theirs. Where there is no Lease to be had every replica writes: all write the same, and only what
+differs. What fails is logged and tried again; traffic does not depend on it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,10 +27,16 @@ LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class AddressWriter:
-    """`want` from one thread, `stop` from any."""
+    """`want` from one thread, `wake` and `stop` from any; `may_write` is asked before each write, in our thread."""
 
-    def __init__(self, api: Api, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        api: Api,
+        may_write: Callable[[], bool] = lambda: True,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
         self._api = api
+        self._may_write = may_write
         self._first_pause_seconds = first_pause_seconds
         self._wanted: dict[ObjectKey, Addresses] = {}
         self._lock = threading.Lock()
@@ -45,6 +52,10 @@ class AddressWriter:
         """What to write, in place of what was wanted before and has not been written yet."""
         with self._lock:
             self._wanted = dict(addresses)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """What `may_write` says may have changed."""
         self._woken.set()
 
     def stop(self, timeout_seconds: float = 2.0) -> bool:
@@ -69,12 +80,14 @@ class AddressWriter:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _write_all(self) -> bool:
-        """Write what is wanted; whether nothing is left to try again."""
+        """Write what is wanted; whether nothing is left that is ours to try again."""
         with self._lock:
             wanted = dict(self._wanted)
         for key, addresses in wanted.items():
             if self._stopping:
                 return False
+            if not self._may_write():
+                return True
             if self._try(key, addresses):
                 with self._lock:
                     if self._wanted.get(key) == addresses:

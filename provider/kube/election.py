@@ -120,8 +120,22 @@ class Election:
         return {"metadata": {"resourceVersion": version} if version else {}, "spec": spec}
 
 
+class NoPlace(ApiError):
+    """The namespace of the Lease does not exist."""
+
+    reason = "LeaseNamespaceMissing"
+
+    def __init__(self, message: str, namespace: str) -> None:
+        super().__init__(message)
+        self.advice = f"create the namespace {namespace}, or set leaseNamespace to one that exists"
+
+
 class Elector:
-    """A thread that tries to hold the Lease. `changed` is called from it whenever `is_leader` turned."""
+    """A thread that tries to hold the Lease.
+
+    `changed` is called from it whenever `is_leader` or `is_unusable` turned. `without` is what the log says of a
+    cluster where the Lease cannot be used.
+    """
 
     def __init__(
         self,
@@ -131,6 +145,8 @@ class Elector:
         election: Election,
         changed: Callable[[], None],
         randomness: random.Random | None = None,
+        *,
+        without: str = "nothing is reported to the cluster",
     ) -> None:
         self._api = api
         self._namespace = namespace
@@ -138,7 +154,9 @@ class Elector:
         self._election = election
         self._changed = changed
         self._random = randomness or random.Random()  # noqa: S311 - jitter
-        self._was_leader = False
+        self._without = without
+        self._state = (False, False)
+        self._is_unusable = False
         self._told = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="election", daemon=True)
@@ -147,6 +165,11 @@ class Elector:
     def is_leader(self) -> bool:
         """Any thread; ask before each write."""
         return self._election.holds(time.monotonic())
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether the server refuses us the Lease or has no place for it, so nobody here will ever hold it."""
+        return self._is_unusable
 
     def start(self) -> None:
         self._thread.start()
@@ -162,7 +185,9 @@ class Elector:
             pause = self._election.retry_seconds * self._random.uniform(1.0, 1.2)
             try:
                 self._try()
-            except Forbidden as error:
+                self._is_unusable = False
+            except (Forbidden, NoPlace) as error:
+                self._is_unusable = True
                 self._tell(error)
                 pause = REFUSED_PAUSE_SECONDS
             except ApiError as error:
@@ -191,16 +216,20 @@ class Elector:
     def _create(self, body: dict[str, Any]) -> bytes:
         metadata = {"name": self._name, "namespace": self._namespace}
         whole = {"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": metadata, "spec": body["spec"]}
-        return self._api.create(LEASE, self._namespace, whole)
+        try:
+            return self._api.create(LEASE, self._namespace, whole)
+        except ObjectMissing as error:
+            raise NoPlace(error.message, self._namespace) from error
 
     def _merge(self, body: dict[str, Any]) -> bytes:
         return self._api.patch(LEASE, self._namespace, self._name, body)
 
     def _notice(self) -> None:
-        is_leader = self.is_leader
-        if is_leader != self._was_leader:
-            self._was_leader = is_leader
+        was_leader, _ = before = self._state
+        self._state = is_leader, _ = self.is_leader, self._is_unusable
+        if is_leader != was_leader:
             log.info("%s Lease %s/%s", "holds" if is_leader else "lost", self._namespace, self._name)
+        if self._state != before:
             self._changed()
 
     def _give_back(self) -> None:
@@ -210,7 +239,7 @@ class Elector:
             except ApiError as error:
                 log.debug("%s", error)
 
-    def _tell(self, error: Forbidden) -> None:
+    def _tell(self, error: ApiError) -> None:
         if not self._told:
             self._told = True
-            log.info("nothing is reported to the cluster: %s", error, extra={"advice": error.advice})
+            log.info("%s: %s", self._without, error, extra={"advice": error.advice})

@@ -35,6 +35,7 @@ from provider.translate import (
     traefik_service,
 )
 from provider.translate.contested import Contested, Owner
+from provider.translate.guard import Guard
 from provider.translate.output import ROUTERS, SERVICES, Output
 from provider.translate.ownership import Name, Ownership
 from provider.translate.readers import Readers
@@ -123,6 +124,7 @@ class Builder:
         self.pending: dict[ObjectKey, set[ObjectKey]] = {}
         self.readers = readers or Readers()
         self._outputs: dict[ObjectKey, Output] = {}
+        self._guard = Guard()
 
     @property
     def routers(self) -> Contested[Router]:
@@ -163,7 +165,9 @@ class Builder:
         for key in sorted(keys):
             resource = store.get(*key)
             view = View(store, self._options)
-            new = Output.of(key) if resource is None else self._translators[key.kind](view, resource)
+            new = Output.of(key)
+            if resource is not None:
+                new = self._guard.run(key, self._translators[key.kind], view, resource)
             self.readers.remember(key, view.reads)
             if view.missing:
                 self.pending[key] = view.missing

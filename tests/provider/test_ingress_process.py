@@ -185,3 +185,60 @@ def test_a_status_that_cannot_be_written_does_not_touch_routing() -> None:
             assert set(provider.receive().routers) == {ROUTER}
             server.apply(ingress("two"))
             assert provider.receive_until(lambda one: len(one.routers) == 2).findings == []
+
+
+def writes(server: KubeServer) -> list[str]:
+    return [request.path for request in server.requests if request.method == "PUT"]
+
+
+def of_replica(server: KubeServer, ip: str, **crd: Any) -> StaticConfiguration:
+    """Both providers, with an address of its own, so that one can tell who wrote last."""
+    report = {"leaseNamespace": "infra", "leaseDuration": "3s", **crd}
+    return static_with(
+        kubernetesCRD={"endpoint": server.url, "report": report},
+        kubernetesIngress={"endpoint": server.url, "ingressEndpoint": {"ip": ip}},
+    )
+
+
+def holder(server: KubeServer) -> str:
+    try:
+        return str(server.get("Lease", "infra", "pointsman")["spec"]["holderIdentity"])
+    except KeyError:
+        return ""
+
+
+def test_of_two_replicas_the_holder_of_the_lease_writes_and_the_other_takes_over() -> None:
+    with server_with() as server, running(of_replica(server, "192.0.2.1")) as first:
+        first.receive()
+        server.wait_until(lambda: shown(server, "one") == [{"ip": "192.0.2.1"}], DEADLINE_SECONDS)
+        leader = holder(server)
+        assert leader
+        with running(of_replica(server, "192.0.2.2")) as second:
+            second.receive()
+            server.apply(ingress("two"))
+            server.wait_until(lambda: shown(server, "two") == [{"ip": "192.0.2.1"}], DEADLINE_SECONDS)
+            second.receive_until(lambda one: len(one.routers) == 2)
+            # both would write something else, so a second writer would make this an endless quarrel
+            assert second.receives_nothing(1.0)
+            assert (len(writes(server)), holder(server)) == (2, leader)
+            first.channel.close()
+            first.ended()
+            server.wait_until(
+                lambda: [shown(server, name) for name in ("one", "two")] == [[{"ip": "192.0.2.2"}]] * 2,
+                DEADLINE_SECONDS,
+            )
+            assert holder(server) not in ("", leader)
+            assert len(writes(server)) == 4
+
+
+def test_where_the_lease_is_refused_or_not_wanted_every_replica_writes() -> None:
+    with server_with() as server:
+        server.forbid("leases")
+        with running(of_replica(server, "192.0.2.1")) as provider:
+            server.wait_until(lambda: shown(server, "one") == [{"ip": "192.0.2.1"}], DEADLINE_SECONDS)
+            provider.receive()
+        asked = server.request_count
+        with running(of_replica(server, "192.0.2.2", status=False, events=False)) as provider:
+            server.wait_until(lambda: shown(server, "one") == [{"ip": "192.0.2.2"}], DEADLINE_SECONDS)
+            provider.receive()
+        assert not [one for one in server.requests[asked:] if "leases" in one.path], "reports are switched off"

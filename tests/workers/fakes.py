@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from config.http import LoadBalancer, Router, Server, Service, Weighted, WeightedEntry
+from config.static import StaticConfiguration
+from workers.environment import Environment
 from workers.errors import Failure
 from workers.exchange import Exchange, Header, Request
-from workers.runtime import Environment
+from workers.middlewares.base import Surroundings
 from workers.services import DEFAULT_TRANSPORT
 from workers.upstream.transport import Transport
 
@@ -15,7 +18,7 @@ from workers.upstream.transport import Transport
 class FakeExchange(Exchange):
     """Takes one answer. Only what local handlers use is there."""
 
-    __slots__ = ("body", "failure", "headers")
+    __slots__ = ("body", "headers")
 
     def __init__(self, path: bytes = b"/", method: bytes = b"GET", host: bytes = b"a") -> None:
         request = Request.__new__(Request)
@@ -25,7 +28,6 @@ class FakeExchange(Exchange):
         super().__init__(request)
         self.headers: list[Header] = []
         self.body = b""
-        self.failure: Failure | None = None
 
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         assert self.status == 0, "answered twice"
@@ -52,8 +54,13 @@ def environment(**changed: object) -> Environment:
         "internal": lambda name: f"unknown internal service {name}",
         "transports": {DEFAULT_TRANSPORT: transport()},
         "models": {},
+        "surroundings": surroundings(),
     }
     return Environment(**(values | changed))  # type: ignore[arg-type]
+
+
+def surroundings() -> Surroundings:
+    return Surroundings(StaticConfiguration(), logging.getLogger("tests"), None, transport())
 
 
 def transport() -> Transport:

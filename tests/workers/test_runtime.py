@@ -13,9 +13,11 @@ from config.http import Failover, Router, RouterTLS, Server, Service
 from config.static_entrypoint import EncodedCharacters
 from config.tls import TLSOptions
 from tests.workers.fakes import balancer, environment, router, servers, weighted
+from workers.environment import Environment
 from workers.models import Model, encoded_character_check
 from workers.proxy import ServiceHandler
-from workers.runtime import Changes, Environment, RouterState, Runtime
+from workers.routers import RouterState
+from workers.runtime import Changes, Runtime
 from workers.tls_state import TLSChanges
 
 P = "@kubernetescrd"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from workers import errors
 from workers.errors import Answer, Failure, ProxyError
-from workers.exchange import Exchange, Header, ResponseHead
+from workers.exchange import TEXT_HEADERS, Exchange, Header, ResponseHead
 from workers.headers import encode, header_line
 from workers.http1.codec import IncomingRequest
 from workers.http1.framing import ChunkedDecoder, Decoder, FramingError, LengthDecoder, chunk, last_chunk
@@ -27,10 +27,6 @@ DRAIN_BYTES: Final = 256 * 1024
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_TEXT_HEADERS: Final[Sequence[Header]] = (
-    (b"Content-Type", b"text/plain; charset=utf-8"),
-    (b"X-Content-Type-Options", b"nosniff"),
-)
 
 
 def phrase(status: int) -> bytes:
@@ -74,6 +70,9 @@ class Http1Exchange(Exchange):
         self.hooks = None
         self.upstream = None
         self.client_gone = False
+        self.note = None
+        self.failure = None
+        self.sent_bytes = 0
         self._connection = connection
         self._unread = unread
         self._chunked = self._silent = self._continued = False
@@ -165,8 +164,7 @@ class Http1Exchange(Exchange):
 
     def send(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         if self.hooks is not None:
-            for hook in reversed(self.hooks):
-                hook(self, head)
+            self.run_hooks(head)
         request, connection = self.request, self._connection
         status, length = head.status, head.content_length
         self.status = status
@@ -177,8 +175,10 @@ class Http1Exchange(Exchange):
         if status in _WITHOUT_BODY or request.method == b"HEAD":
             self._silent = True
             body = b""
-        elif length < 0:
-            body = self._frame(head, lines, body, complete)
+        else:
+            self.sent_bytes += len(body)
+            if length < 0:
+                body = self._frame(head, lines, body, complete)
         if not head.has_date:
             lines.append(connection.site.date.line)
         if connection.may_end and connection.ends_soon():
@@ -206,12 +206,14 @@ class Http1Exchange(Exchange):
 
     def write(self, data: bytes) -> None:
         if data and not self._silent:
+            self.sent_bytes += len(data)
             self._connection.stream.write(chunk(data) if self._chunked else data)
 
     def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
         self.finished = True
         if self._silent:
             return
+        self.sent_bytes += len(data)
         if self._chunked:
             data = (chunk(data) if data else b"") + last_chunk(trailers)
         if data:
@@ -226,7 +228,10 @@ class Http1Exchange(Exchange):
             self.finished, self.status = True, failure.status
             self._connection.stream.write(bare_answer(failure))
         else:
-            self.respond(failure.status, _TEXT_HEADERS if failure.answer is Answer.TEXT else (), failure.body)
+            self.respond(failure.status, TEXT_HEADERS if failure.answer is Answer.TEXT else (), failure.body)
+
+    def end_connection(self) -> None:
+        self.closes = True
 
     def inform(self, status: int, headers: Iterable[Header]) -> None:
         if self.request.minor_version == 0:

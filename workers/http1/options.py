@@ -9,7 +9,7 @@ from workers.timers import TimerWheel
 
 if TYPE_CHECKING:
     from workers.dates import DateLine
-    from workers.exchange import Handler, Request
+    from workers.exchange import Exchange, Handler, Request
 
 
 class Found(Protocol):
@@ -26,6 +26,18 @@ class Table(Protocol):
         ...
 
 
+class Observer(Protocol):
+    """Sees every request of an entry point: metrics, access log."""
+
+    def begin(self, exchange: Exchange, /) -> None:
+        """Before anything is decided about it; may give the exchange a note to write in."""
+        ...
+
+    def end(self, exchange: Exchange, /) -> None:
+        """When it is over, however it ended."""
+        ...
+
+
 class Site(Protocol):
     """The entry point as its connections see it. `secure_table` is for requests that came through TLS."""
 
@@ -33,6 +45,7 @@ class Site(Protocol):
     secure_table: Table | None
     date: DateLine
     draining: bool
+    observer: Observer | None
     active: int
     served: int
 

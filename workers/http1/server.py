@@ -118,6 +118,9 @@ class ServerConnection:
         site.active += 1
         site.served += 1
         self.exchange = exchange
+        observer = site.observer
+        if observer is not None:
+            observer.begin(exchange)
         try:
             self._answer(exchange, request)
             if not exchange.finished:
@@ -132,6 +135,8 @@ class ServerConnection:
         finally:
             site.active -= 1
             self.exchange = None
+            if observer is not None:
+                observer.end(exchange)
 
     def _answer(self, exchange: Http1Exchange, request: IncomingRequest) -> None:
         table = self.site.secure_table if self.client.is_tls else self.site.table
@@ -143,11 +148,14 @@ class ServerConnection:
             route = table.find(request) if table is not None else None
             if route is None:
                 exchange.respond_error(errors.NOT_FOUND)
-            else:
-                route.handler(exchange)
+                return
+            if exchange.note is not None:
+                exchange.note.route = route
+            route.handler(exchange)
 
     def _fail(self, exchange: Http1Exchange, failure: Failure) -> None:
         """The answer to a handler that gave up; a response under way can only be cut."""
+        exchange.failure = failure
         if exchange.status:
             exchange.abort()
             return

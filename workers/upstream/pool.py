@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from OpenSSL import SSL
+
+from tls.client import ClientContext
 from workers.stream import Stream
 from workers.timers import NEVER, TimerWheel
+from workers.tls_stream import TLSStream
 
 
 class UpstreamConnection:
@@ -29,7 +33,8 @@ class UpstreamConnection:
         stream.on_unexpected = self._stirred
 
     def _stirred(self) -> None:
-        if self.is_idle:
+        """Hub: bytes or the end came. What TLS sends for itself, a new session say, is no reason to part."""
+        if self.is_idle and (self.pool.context is None or self.stream.at_end() or self.stream.ready):
             self.pool.discard(self)
 
     def close(self) -> None:
@@ -41,12 +46,25 @@ class UpstreamConnection:
 
 
 class Pool:
-    """Connections that could serve any request to this server through this transport; `idle`, last back on top."""
+    """Connections that could serve any request to this server through this transport; `idle`, last back on top.
 
-    __slots__ = ("_idle_ticks", "_limit", "_wheel", "closed", "idle", "key", "scheduled")
+    `context`: what they are secured with, None for plain ones. `session`: the last one earned there, so that the
+    next connection needs no full handshake.
+    """
 
-    def __init__(self, key: tuple[Any, ...], wheel: TimerWheel, idle_seconds: float, limit: int) -> None:
+    __slots__ = ("_idle_ticks", "_limit", "_wheel", "closed", "context", "idle", "key", "scheduled", "session")
+
+    def __init__(
+        self,
+        key: tuple[Any, ...],
+        wheel: TimerWheel,
+        idle_seconds: float,
+        limit: int,
+        context: ClientContext | None = None,
+    ) -> None:
         self.key = key
+        self.context = context
+        self.session: SSL.Session | None = None
         self._wheel = wheel
         self._idle_ticks = TimerWheel.ticks(idle_seconds)
         self._limit = limit
@@ -59,7 +77,9 @@ class Pool:
 
         It is closed where there are enough, or where something came that nobody asked for.
         """
-        if self.closed or connection.stream.ready or len(self.idle) >= self._limit:
+        if self.context is not None:
+            self._keep_session(connection)
+        if self.closed or connection.stream.closed or connection.stream.ready or len(self.idle) >= self._limit:
             connection.close()
             return
         connection.is_idle = connection.is_reused = True
@@ -67,6 +87,15 @@ class Pool:
         self.idle.append(connection)
         if connection.expires < self.scheduled:
             self._wheel.schedule(self, connection.expires)
+
+    def _keep_session(self, connection: UpstreamConnection) -> None:
+        """The ticket came with the first response at the latest; and one read of TLS says little of the next."""
+        stream = connection.stream
+        assert isinstance(stream, TLSStream)
+        if not stream.is_quiet():
+            connection.close()
+        elif not connection.is_reused:
+            self.session = stream.connection.get_session()
 
     def discard(self, connection: UpstreamConnection) -> None:
         """Close an idle connection."""

@@ -6,60 +6,30 @@ made once per configuration of one) and the pool's key. A field that is missing 
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-from workers.timers import TimerWheel, current_wheel
-from workers.upstream.dial import Address, Resolver, connect, numeric_address
+from tls.client import ClientContext, ClientSettings, client_settings, with_alpn
+from workers import errors
+from workers.errors import ProxyError
+from workers.stream import Stream
+from workers.timers import GRANULARITY_SECONDS, NEVER, TimerWheel, current_wheel
+from workers.upstream.dial import Resolver, connect
+from workers.upstream.options import TransportOptions
 from workers.upstream.pool import Pool, UpstreamConnection
+from workers.upstream.secure import secure
+from workers.upstream.server import UpstreamServer as UpstreamServer  # noqa: PLC0414 - others have it from here
 
 _DEFAULT_IDLE_PER_HOST: Final = 2
 _FEWEST_POOLS: Final = 64
 """So many pools are never looked through for those of servers that are gone."""
-_NOT_YET: Final = ("https", "h2c")
-
-
-class NotServedByThisVersion(ValueError):
-    """The configuration asks for something that this version cannot do; the message says what."""
-
-
-class UpstreamServer:
-    """One server of a load balancer, parsed from its URL. Path and query of the URL are ignored.
-
-    Raises ValueError for a URL without a host, NotServedByThisVersion for schemes that are not there yet.
-    `name` is the URL as configured: the server's identity for sticky sessions and health.
-    """
-
-    __slots__ = ("address", "host", "host_header", "key", "name", "port", "scheme")
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        scheme = parts.scheme.lower()
-        if scheme in _NOT_YET:
-            raise NotServedByThisVersion(f"{scheme} servers are not served by this version; use http")
-        if scheme != "http":
-            raise ValueError(f"unsupported protocol scheme {parts.scheme!r}; write http://host:port")
-        if not parts.hostname:
-            raise ValueError("no host in the URL; write http://host:port")
-        self.name = url
-        self.scheme = scheme
-        self.host: str = parts.hostname
-        self.port: int = parts.port or 80
-        self.host_header = parts.netloc.rpartition("@")[2].encode(
-            "idna" if not parts.netloc.isascii() else "ascii"
-        )
-        self.key = (scheme, self.host, self.port)
-        self.address: Address | None = numeric_address(self.host, self.port)
-
-    def __repr__(self) -> str:
-        return f"<UpstreamServer {self.name}>"
+_HTTP1: Final = ("http/1.1",)
 
 
 class Transport:
     """Options of one servers transport and its pools. Made in the worker; lives as long as its configuration.
 
     `max_idle_per_host`: 0 is the original's default of 2, a negative number switches reuse off. Timeouts of
-    zero are no limit.
+    zero are no limit. `tls` None: the system's authorities, Go's defaults.
     """
 
     def __init__(
@@ -69,6 +39,10 @@ class Transport:
         response_header_timeout_seconds: float = 0.0,
         idle_conn_timeout_seconds: float = 90.0,
         max_idle_per_host: int = 200,
+        tls: ClientSettings | None = None,
+        disable_http2: bool = False,
+        read_idle_timeout_seconds: float = 0.0,
+        ping_timeout_seconds: float = 15.0,
         wheel: TimerWheel | None = None,
     ) -> None:
         self.wheel = wheel or current_wheel()
@@ -77,18 +51,49 @@ class Transport:
         self._dial_ticks = TimerWheel.ticks(dial_timeout_seconds)
         self._idle_seconds = idle_conn_timeout_seconds
         self._limit = max(max_idle_per_host, 0) if max_idle_per_host else _DEFAULT_IDLE_PER_HOST
-        self._pools: dict[tuple[str, str, int], Pool] = {}
+        settings = tls or client_settings()
+        self._alone = ClientContext(with_alpn(settings, _HTTP1))
+        """For requests that HTTP/2 cannot carry."""
+        self._usual = self._alone
+        self._pools: dict[tuple[Any, ...], Pool] = {}
         self._prune_at = _FEWEST_POOLS
         self._resolver = Resolver(self.wheel)
         self._closed = False
 
-    def pool(self, server: UpstreamServer) -> Pool:
-        """The pool of connections to `server`; made at the first call."""
-        pool = self._pools.get(server.key)
+    @classmethod
+    def of(cls, options: TransportOptions, wheel: TimerWheel | None = None) -> Transport:
+        """One with these options."""
+        return cls(
+            dial_timeout_seconds=options.dial_seconds,
+            response_header_timeout_seconds=options.response_header_seconds,
+            idle_conn_timeout_seconds=options.idle_seconds,
+            max_idle_per_host=options.max_idle_per_host,
+            tls=options.tls,
+            disable_http2=options.disable_http2,
+            read_idle_timeout_seconds=options.read_idle_seconds,
+            ping_timeout_seconds=options.ping_seconds,
+            wheel=wheel,
+        )
+
+    # Pools
+
+    def pool(self, server: UpstreamServer, upgrade: bool = False) -> Pool:
+        """The pool of connections to `server`; made at the first call.
+
+        `upgrade`: for requests that must go by HTTP/1.1 whatever the server could do.
+        """
+        context: ClientContext | None = None
+        key: tuple[Any, ...] = server.key
+        if server.is_secure:
+            context = self._alone if upgrade else self._usual
+            key = (*key, context.settings.identity)
+        elif upgrade:
+            key = ("http", *key[1:])
+        pool = self._pools.get(key)
         if pool is None:
             if len(self._pools) >= self._prune_at:
                 self._prune()
-            pool = self._pools[server.key] = Pool(server.key, self.wheel, self._idle_seconds, self._limit)
+            pool = self._pools[key] = Pool(key, self.wheel, self._idle_seconds, self._limit, context)
             if self._closed:
                 pool.close()
         return pool
@@ -105,29 +110,42 @@ class Transport:
                 pool.close()
         self._prune_at = max(_FEWEST_POOLS, 2 * len(self._pools))
 
-    def acquire(self, server: UpstreamServer) -> UpstreamConnection:
-        """An idle connection to `server`, or a new one. Raises ProxyError."""
-        pool = self._pools.get(server.key)
+    # Connections
+
+    def acquire(self, server: UpstreamServer, upgrade: bool = False, until: int = NEVER) -> UpstreamConnection:
+        """An idle connection to `server`, or a new one, to be closed or handed back to its pool by the caller.
+
+        `upgrade`: the request wants to leave HTTP. `until`: a tick at which dialling ends early. Raises ProxyError.
+        """
+        if server.scheme == "h2c" and not upgrade:
+            raise ProxyError(errors.PROTOCOL_UNAVAILABLE, "h2c")
+        pool = None if upgrade or server.is_secure else self._pools.get(server.key)
         if pool is None:
-            pool = self.pool(server)
+            pool = self.pool(server, upgrade)
         if pool.idle:
             connection = pool.idle.pop()
             connection.is_idle = False
             return connection
-        return self.dial(server, pool)
+        return UpstreamConnection(self._dial(server, pool, until), pool)
 
-    def dial(self, server: UpstreamServer, pool: Pool) -> UpstreamConnection:
-        """A new connection, for `pool` to keep. Raises ProxyError."""
+    def _dial(self, server: UpstreamServer, pool: Pool, until: int) -> Stream:
         self.wheel.acquire()  # a deadline needs a ticking wheel
         try:
-            deadline = self.wheel.tick + self._dial_ticks
+            deadline = min(self.wheel.tick + self._dial_ticks, until)
             if server.address is not None:
                 addresses = [server.address]
             else:
-                addresses = self._resolver.resolve(server.host, server.port, self._dial_seconds)
-            return UpstreamConnection(connect(addresses, deadline, self.wheel), pool)
+                addresses = self._resolver.resolve(server.host, server.port, self._seconds_to(deadline))
+            stream = connect(addresses, deadline, self.wheel)
+            if pool.context is None:
+                return stream
+            return secure(stream, pool.context, server.host, pool.session, until)
         finally:
             self.wheel.release()
+
+    def _seconds_to(self, tick: int) -> float:
+        """For the resolver: 0 is no limit."""
+        return max((tick - self.wheel.tick) * GRANULARITY_SECONDS, GRANULARITY_SECONDS) if tick < NEVER else 0.0
 
     def close(self) -> None:
         """Close idle connections now and all others when their exchange is over."""

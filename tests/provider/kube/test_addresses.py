@@ -100,3 +100,26 @@ def test_it_ends_while_the_server_is_away(kube: KubeServer, writer: AddressWrite
     with kube.outage("refuse"):
         writer.want({ONE: WANTED})
         assert writer.stop()
+
+
+def test_who_may_not_write_keeps_it_in_mind(kube: KubeServer) -> None:
+    may: list[bool] = []
+    api = Api(configure(KubernetesIngress(endpoint=kube.url), {}), "test")
+    asked: list[bool] = []
+
+    def may_write() -> bool:
+        asked.append(bool(may))
+        return bool(may)
+
+    writer = AddressWriter(api, may_write)
+    writer.start()
+    try:
+        writer.want({ONE: WANTED})
+        wait_until(lambda: asked)
+        assert kube.requests == []
+        may.append(True)
+        writer.wake()
+        kube.wait_until(lambda: bool(shown(kube)), DEADLINE_SECONDS)
+    finally:
+        assert writer.stop()
+        api.close()

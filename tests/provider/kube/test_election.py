@@ -166,3 +166,16 @@ def test_missing_rights_are_told_once_and_asked_for_again(
             assert 'resources ["leases"]' in told[0].__dict__["advice"]
             server.allow("leases")
             wait_until(lambda: one.is_leader)
+
+
+def test_a_lease_that_cannot_be_had_is_known_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REFUSED_PAUSE_SECONDS", 0.05)
+    turned: list[None] = []
+    with KubeServer() as server:
+        server.forbid("leases", "create")
+        with elector(server, "us", changed=lambda: turned.append(None)) as one:
+            wait_until(lambda: one.is_unusable)
+            assert not one.is_leader
+            wait_until(lambda: len(turned) == 1, what="whoever waits for the Lease is told")
+            server.allow("leases", "create")
+            wait_until(lambda: one.is_leader and not one.is_unusable)

@@ -1,0 +1,72 @@
+"""One object that we cannot translate is that object's misfortune alone.
+
+Translators are written for input that nobody controls. Should one of them raise what it must not, the object gives
+nothing (so nothing is served that was not understood), has a finding that asks for a report, and all others go on.
+The workers meet an object only as msgpack, so one that cannot be encoded is caught here too.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final
+
+from config.generation import encode_section
+from provider.findings import Rejected
+from provider.resources.kinds import ObjectKey
+from provider.translate.output import Output
+from provider.translate.view import View
+
+log = logging.getLogger(__name__)
+
+INTERNAL_ERROR: Final = "InternalError"
+"""Reason of the finding."""
+
+
+class Untranslatable(Exception):
+    """What the log shows in place of the exception, whose text could hold what a Secret says."""
+
+
+class Guard:
+    """Runs translators. A place that fails is logged once with its traceback, however many objects meet it."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def run(self, key: ObjectKey, translate: Callable[[View, Any], Output], view: View, resource: Any) -> Output:
+        """The translator's output, or an empty one with a finding."""
+        try:
+            output = translate(view, resource)
+            for objects in output.sections.values():
+                for value in objects.values():
+                    encode_section(value)
+        except Exception as error:
+            return self._failed(key, error)
+        return output
+
+    def _failed(self, key: ObjectKey, error: Exception) -> Output:
+        where = f"{type(error).__name__} in {_place(error.__traceback__)}"
+        if where not in self._told:
+            self._told.add(where)
+            shown = Untranslatable(where)
+            log.error("cannot translate %s", key, exc_info=(Untranslatable, shown, error.__traceback__))
+        output = Output.of(key)
+        output.report.rejected(
+            Rejected(
+                INTERNAL_ERROR,
+                f"an error of Pointsman itself stopped the translation ({where}); nothing of it is served",
+                advice="report this with the object and the traceback in the log; no other object is affected",
+            )
+        )
+        return output
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Module and line that raised, of our own code where it was a library."""
+    places = [(str(frame.f_globals.get("__name__", "?")), line) for frame, line in traceback.walk_tb(trace)]
+    inner = [place for place in places if place[0] != __name__] or places
+    ours = [place for place in inner if place[0].startswith(("provider.", "config."))]
+    module, line = (ours or inner)[-1]
+    return f"{module}:{line}"

@@ -1,0 +1,35 @@
+"""What the configuration of a worker is built in and does not change with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from config.names import provider_of
+from tls.store import Bundle
+from workers.exchange import Handler
+from workers.middlewares.base import Surroundings
+from workers.models import Model
+from workers.upstream.transport import Transport
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """What does not change with the dynamic configuration."""
+
+    entry_points: frozenset[str]
+    default_entry_points: Sequence[str]
+    default_rule_syntax: str
+    internal: Callable[[str], Handler | str]
+    transports: Mapping[str, Transport]
+    models: Mapping[str, Model]
+    surroundings: Surroundings
+    precedence: Sequence[str] = ()
+    """Providers whose routers win among equal priorities, first to last."""
+    default_certificate: Bundle | None = None
+    strict_tls_options: bool = False
+
+    def precedence_of(self, router: str) -> int:
+        """Place of the router's provider; one that is not listed comes last."""
+        provider = provider_of(router)
+        return self.precedence.index(provider) if provider in self.precedence else len(self.precedence)

@@ -1,0 +1,181 @@
+"""From a router's configuration to a compiled route, or to the reasons why there is none."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from config.http import Router
+from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
+from config.rules import RuleError
+from tls.claims import Fall
+from tls.selection import DEFAULT_OPTION
+from workers.building import BuildError
+from workers.environment import Environment
+from workers.exchange import Handler
+from workers.middlewares.chains import Chains
+from workers.models import Model
+from workers.router_tls import CONFLICT, Copy, fall_message, option_of, same_option
+from workers.routing.table import Route, compile_route
+from workers.services import ServiceBuilder
+from workers.tls_state import TLSState
+
+LARGEST_USER_PRIORITY: Final = (1 << 63) - 1 - 1000
+
+
+class RouterState:
+    """One router: its configuration, where it is attached, and why it is not if it is not.
+
+    `source` is the name it was configured under; copies for entry points with a model, or with a quarrel over
+    TLS options, have names of their own. `fall`: why it gets the default option instead of the one it asks for.
+    """
+
+    __slots__ = (
+        "config",
+        "critical",
+        "errors",
+        "fall",
+        "middlewares",
+        "name",
+        "priority",
+        "qualified_middlewares",
+        "route",
+        "services",
+        "source",
+        "using",
+    )
+
+    def __init__(self, name: str, config: Router, source: str, fall: Fall | None = None) -> None:
+        self.name = name
+        self.source = source
+        self.fall = fall
+        self.config = config
+        self.using: list[str] = []
+        self.errors: list[str] = []
+        self.critical = False
+        self.priority = config.priority
+        self.qualified_middlewares = False
+        self.route: Route | None = None
+        self.middlewares: set[str] = set()
+        """Qualified names of all that it was built with, or could not be built without."""
+        self.services: set[str] = {self.service} if config.service else set()
+        """Qualified names of those that it leads to, by way of middlewares too."""
+
+    @property
+    def status(self) -> str:
+        if self.critical:
+            return "disabled"
+        return "warning" if self.errors else "enabled"
+
+    @property
+    def asked_option(self) -> str:
+        """Qualified name of the TLS option that it asks for."""
+        return option_of(self.name, self.config)
+
+    @property
+    def tls_option(self) -> str:
+        """Qualified name of the TLS option that connections for it are made with."""
+        return DEFAULT_OPTION if self.fall is not None else self.asked_option
+
+    @property
+    def service(self) -> str:
+        """Qualified name of the service, empty if there is none."""
+        return resolve_reference(self.config.service, self.name) if self.config.service else ""
+
+    def fail(self, message: str) -> None:
+        self.critical = True
+        if message not in self.errors:
+            self.errors.append(message)
+
+    def __repr__(self) -> str:
+        return f"<RouterState {self.name} {self.status} {'; '.join(self.errors)}>"
+
+
+class Builders(NamedTuple):
+    """What routers are built from, in one configuration."""
+
+    environment: Environment
+    services: ServiceBuilder
+    chains: Chains
+    tls: TLSState
+
+
+def build_router(copy: Copy, source: str, builders: Builders) -> RouterState:
+    """Compile one router; whatever is wrong ends in its errors, never in an exception."""
+    config, environment = copy.config, builders.environment
+    state = RouterState(copy.name, config, source, copy.fall)
+    if config.parent_refs:
+        state.fail("multi-layer routing (parentRefs) is not served by this version of Pointsman")
+        return state
+    _attach(state, environment)
+    if not state.using:
+        state.fail("no valid entryPoint for this router")
+        return state
+    if state.priority == 0:
+        state.priority = len(config.rule.encode())
+    if copy.fall is not None and environment.strict_tls_options:
+        state.fail(CONFLICT)
+    else:
+        try:
+            state.route = _compile(state, copy.model, builders)
+        except BuildError as error:
+            state.fail(str(error))
+    if copy.fall is not None:
+        _note_fall(state, copy.fall, environment)
+    return state
+
+
+def _note_fall(state: RouterState, fall: Fall, environment: Environment) -> None:
+    message = fall_message(fall, state.asked_option, state.config.rule, strict=environment.strict_tls_options)
+    if message:
+        state.errors.append(message)
+
+
+def _attach(state: RouterState, environment: Environment) -> None:
+    for entry_point in state.config.entry_points or environment.default_entry_points:
+        if entry_point not in environment.entry_points:
+            state.errors.append(f'entryPoint "{entry_point}" doesn\'t exist')
+        elif entry_point not in state.using:
+            state.using.append(entry_point)
+    state.using.sort()
+
+
+def _compile(state: RouterState, model: Model | None, builders: Builders) -> Route:
+    name, config, environment = state.name, state.config, builders.environment
+    is_internal = provider_of(name) == PROVIDER_INTERNAL
+    if state.priority > LARGEST_USER_PRIORITY and not is_internal:
+        raise BuildError(
+            f"the router priority {state.priority} exceeds the max user-defined priority {LARGEST_USER_PRIORITY}"
+        )
+    if not config.service:
+        state.fail("router has no service and no child routers")
+        raise BuildError("router must have either a service or child routers")
+    state.qualified_middlewares = True
+    problem = builders.tls.problem(state.asked_option) if config.tls is not None else ""
+    if problem:
+        raise BuildError(f"building router handler: {problem}")
+    handler = _chained(state, builders)
+    if config.tls is not None:
+        handler = same_option(state.tls_option, handler)
+    if model is not None:
+        handler = model(handler)
+    syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
+    try:
+        precedence = environment.precedence_of(name)
+        return compile_route(name, config.rule, syntax, state.priority, handler, precedence)
+    except RuleError as error:
+        if config.tls is not None:
+            state.fail(f"error while parsing rule {config.rule}: {error}")
+            raise BuildError(f"invalid rule {config.rule}, error: error while {error}") from error
+        raise BuildError(f"error while parsing rule {config.rule}: {error}") from error
+
+
+def _chained(state: RouterState, builders: Builders) -> Handler:
+    """The router's service behind its middlewares."""
+    handler = builders.services.handler(state.service)
+
+    def service(name: str) -> Handler:
+        state.services.add(name)
+        return builders.services.handler(name)
+
+    wrap = builders.chains.build(state.config.middlewares, state.name, state.name, service, state.middlewares)
+    return wrap(handler) if wrap is not None else handler
