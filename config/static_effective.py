@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Final
 
@@ -49,6 +49,7 @@ def check(static: StaticConfiguration) -> Iterator[Problem]:
     yield from _check_addresses(static)
     for name, point in static.entry_points.items():
         yield from _check_entry_point(f"entryPoints.{name}", point)
+    yield from _check_redirections(static)
     yield from _check_features(static)
     yield from _check_numbers(root(), static, "")
     if static.workers > SLOT_COUNT:
@@ -82,10 +83,6 @@ def _check_addresses(static: StaticConfiguration) -> Iterator[Problem]:
         except AddressError as error:
             yield _problem(path, f"is wrong: {error}")
             continue
-        if address.protocol == "udp":
-            yield _problem(
-                path, "with /udp is an option of Traefik that this version of Pointsman does not have yet"
-            )
         usable.append((name, address))
     for (first, one), (second, other) in combinations(usable, 2):
         if _collide(one, other):
@@ -106,13 +103,38 @@ def _collide(one: Address, other: Address) -> bool:
 
 
 def _check_entry_point(path: str, point: EntryPoint) -> Iterator[Problem]:
-    for entry in point.forwarded_headers.trusted_ips:
+    yield from _check_networks(f"{path}.forwardedHeaders.trustedIPs", point.forwarded_headers.trusted_ips)
+    proxy_protocol = point.proxy_protocol
+    if proxy_protocol is not None:
+        yield from _check_networks(f"{path}.proxyProtocol.trustedIPs", proxy_protocol.trusted_ips)
+        if not (proxy_protocol.insecure or proxy_protocol.trusted_ips):
+            yield _problem(f"{path}.proxyProtocol", "believes nobody; write trustedIPs, or insecure=true")
+    if point.udp.timeout_seconds <= 0:
+        yield _problem(f"{path}.udp.timeout", "must be greater than zero")
+    redirect = point.http.redirections.entry_point
+    if redirect is not None and not redirect.to:
+        yield _problem(f"{path}.http.redirections.entryPoint.to", "is missing; write an entry point, or :port")
+
+
+def _check_redirections(static: StaticConfiguration) -> Iterator[Problem]:
+    for name, point in static.entry_points.items():
+        redirect, path = point.http.redirections.entry_point, f"entryPoints.{name}.http.redirections.entryPoint"
+        if redirect is None or not redirect.to:
+            continue
+        if redirect.to.startswith(":"):
+            if not (redirect.to[1:].isascii() and redirect.to[1:].isdigit()):
+                yield _problem(f"{path}.to", f"is {redirect.to!r}, which is no :port")
+        elif redirect.to not in static.entry_points:
+            known = ", ".join(sorted(static.entry_points))
+            yield _problem(f"{path}.to", f"names {redirect.to!r}, which is no entry point (known: {known})")
+
+
+def _check_networks(path: str, entries: Sequence[str]) -> Iterator[Problem]:
+    for entry in entries:
         try:
             parse_network(entry)
         except NetworkError:
-            yield _problem(
-                f"{path}.forwardedHeaders.trustedIPs", f"holds {entry!r}, which is no address or CIDR block"
-            )
+            yield _problem(path, f"holds {entry!r}, which is no address or CIDR block")
 
 
 def _check_features(static: StaticConfiguration) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from config.static_protocols import HTTP2, UDP, Observability, ProxyProtocol, Redirections
 from config.static_shape import Duration, Options, says
 
 
@@ -137,12 +138,17 @@ class HTTP(Options, frozen=True, kw_only=True):
         EncodedCharacters | None, says("Check request paths for escaped special characters.")
     ] = None
     tls: Annotated[TLS | None, says("What routers without tls get; they then serve TLS connections only.")] = None
+    middlewares: Annotated[
+        list[str],
+        says("Middlewares in front of those of every HTTP router, with their provider (name@kubernetescrd)."),
+    ] = []
+    redirections: Redirections = msgspec.field(default_factory=Redirections)
 
 
 class EntryPoint(Options, frozen=True, kw_only=True):
     """One address to listen on. `host`, `port` and `protocol` raise AddressError on a malformed address."""
 
-    address: Annotated[str, says("[host]:port[/tcp]; IPv6 in brackets, no host for all interfaces.")] = ""
+    address: Annotated[str, says("[host]:port[/tcp|/udp]; IPv6 in brackets, no host for all interfaces.")] = ""
     as_default: Annotated[
         bool,
         says("Routers that name no entry point attach here (none marked: to all but traefik)."),
@@ -151,6 +157,14 @@ class EntryPoint(Options, frozen=True, kw_only=True):
     transport: Transport = msgspec.field(default_factory=Transport)
     forwarded_headers: ForwardedHeaders = msgspec.field(default_factory=ForwardedHeaders)
     http: HTTP = msgspec.field(default_factory=HTTP)
+    http2: HTTP2 = msgspec.field(default_factory=HTTP2)
+    udp: UDP = msgspec.field(default_factory=UDP)
+    observability: Annotated[
+        Observability | None, says("What routers make visible that do not say so themselves.")
+    ] = None
+    proxy_protocol: Annotated[
+        ProxyProtocol | None, says("Understand PROXY headers and believe those of the given peers.")
+    ] = None
 
     @property
     def host(self) -> str:

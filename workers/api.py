@@ -23,12 +23,16 @@ from workers.api_lists import Item, ListError, ListQuery, page_of, select
 from workers.api_shapes import (
     describe_entry_point,
     describe_internal,
+    describe_middleware,
     describe_router,
     describe_service,
     named,
+    named_middleware,
+    used_by_middleware,
     used_by_service,
 )
 from workers.exchange import Exchange
+from workers.middlewares.chains import MiddlewareState
 from workers.reload import Pacer
 from workers.routers import RouterState
 from workers.runtime import Runtime
@@ -68,7 +72,7 @@ class APIHandler:
                 ("entrypoints", "entry point", self._entry_points),
                 ("http/routers", "router", self._routers),
                 ("http/services", "service", self._services),
-                ("http/middlewares", "middleware", list),
+                ("http/middlewares", "middleware", self._middlewares),
                 ("tcp/routers", "router", list),
                 ("tcp/services", "service", list),
                 ("tcp/middlewares", "middleware", list),
@@ -132,6 +136,14 @@ class APIHandler:
             pause()
         return services + [named(name, describe_internal(name, used_by)) for name in self._internal_services()]
 
+    def _middlewares(self) -> list[Item]:
+        runtime, pause = self._runtime(), Pacer()
+        used_by, middlewares = used_by_middleware(runtime), []
+        for name, state in runtime.middlewares.items():
+            middlewares.append(named_middleware(name, describe_middleware(state, used_by)))
+            pause()
+        return middlewares
+
     def _version(self, exchange: Exchange) -> None:
         members: dict[str, Any] = {
             "Version": version("pointsman"),
@@ -147,7 +159,7 @@ class APIHandler:
     def _rawdata(self, exchange: Exchange) -> None:
         pause = Pacer()
         runtime = self._runtime()
-        used_by = used_by_service(runtime)
+        used_by, users = used_by_service(runtime), used_by_middleware(runtime)
         routers, services = {}, {}
         for name, router in sorted(runtime.routers.items()):
             routers[name] = describe_router(router)
@@ -157,7 +169,10 @@ class APIHandler:
             pause()
         for name in self._internal_services():
             services[name] = describe_internal(name, used_by)
-        members = {"routers": routers, "services": dict(sorted(services.items()))}
+        middlewares = {
+            name: describe_middleware(state, users) for name, state in sorted(runtime.middlewares.items())
+        }
+        members = {"routers": routers, "middlewares": middlewares, "services": dict(sorted(services.items()))}
         exchange.respond(200, _JSON, go_json({key: value for key, value in members.items() if value}))
 
     def _findings(self, exchange: Exchange) -> None:
@@ -184,7 +199,7 @@ class APIHandler:
                     "http": {
                         "routers": _count_routers(runtime.routers.values()),
                         "services": _counts(services, 0, broken),
-                        "middlewares": nothing,
+                        "middlewares": _count_middlewares(runtime.middlewares.values()),
                     },
                     "tcp": {"routers": nothing, "services": nothing, "middlewares": nothing},
                     "udp": {"routers": nothing, "services": nothing},
@@ -211,6 +226,11 @@ def _refuse(exchange: Exchange, status: int, message: str) -> None:
 
 def _count_routers(routers: Iterable[RouterState]) -> dict[str, int]:
     statuses = [router.status for router in routers]
+    return _counts(len(statuses), statuses.count("warning"), statuses.count("disabled"))
+
+
+def _count_middlewares(middlewares: Iterable[MiddlewareState]) -> dict[str, int]:
+    statuses = [state.status for state in middlewares]
     return _counts(len(statuses), statuses.count("warning"), statuses.count("disabled"))
 
 

@@ -8,9 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from config.http import LoadBalancer
+from config.masking import printable
+from config.middlewares import Middleware
 from config.names import provider_of, resolve_reference
 from config.static import EntryPoint
+from config.static_protocols import RedirectEntryPoint
 from config.units import format_duration
+from workers.middlewares.chains import MiddlewareState
 from workers.routers import RouterState
 from workers.runtime import Runtime
 from workers.services import ServiceState
@@ -28,7 +32,9 @@ def describe_router(state: RouterState) -> dict[str, Any]:
         members["entryPoints"] = state.using
     if state.priority:
         members["priority"] = state.priority
-    if not config.parent_refs:
+    if config.parent_refs:
+        members["parentRefs"] = [resolve_reference(one, state.name) for one in config.parent_refs]
+    else:
         members["observability"] = _OBSERVABILITY | members.get("observability", {})
     if config.tls is not None:
         members["tls"] = members.get("tls", {})
@@ -62,6 +68,20 @@ def describe_internal(name: str, used_by: Mapping[str, list[str]]) -> dict[str, 
     return {"status": "enabled"} | listed("usedBy", used_by.get(name, ()))
 
 
+def describe_middleware(state: MiddlewareState, used_by: Mapping[str, list[str]]) -> dict[str, Any]:
+    """One middleware as `/api/rawdata` shows it, but for secrets."""
+    members = printable(state.config) | listed("error", state.errors) | {"status": state.status}
+    return members | listed("usedBy", used_by.get(state.name, ()))
+
+
+def named_middleware(name: str, members: dict[str, Any]) -> dict[str, Any]:
+    """What lists add to a middleware of rawdata."""
+    more = {"name": name, "provider": provider_of(name)}
+    kind = next((wire_name for wire_name in members if wire_name in MIDDLEWARE_KINDS), None)
+    return members | more | ({"type": kind.lower()} if kind else {})
+
+
+MIDDLEWARE_KINDS: Final = frozenset(Middleware.__struct_encode_fields__)
 _KINDS: Final = ("loadBalancer", "weighted", "mirroring", "highestRandomWeight", "failover")
 
 
@@ -83,6 +103,16 @@ def used_by_service(runtime: Runtime) -> dict[str, list[str]]:
         service = runtime.routers[name].service
         if service:
             used_by.setdefault(service, []).append(name)
+    return used_by
+
+
+def used_by_middleware(runtime: Runtime) -> dict[str, list[str]]:
+    """Qualified middleware name to the sorted names of the routers that name it."""
+    used_by: dict[str, list[str]] = {}
+    for name in sorted(runtime.routers):
+        state = runtime.routers[name]
+        for reference in dict.fromkeys(state.config.middlewares):
+            used_by.setdefault(resolve_reference(reference, name), []).append(name)
     return used_by
 
 
@@ -122,14 +152,55 @@ def describe_entry_point(name: str, entry_point: EntryPoint) -> dict[str, Any]:
         ),
         "http": _without_empty(
             {
+                "redirections": _redirections(http.redirections.entry_point),
+                "middlewares": list(http.middlewares),
                 "encodeQuerySemicolons": http.encode_query_semicolons,
                 "sanitizePath": http.sanitize_path,
                 "maxHeaderBytes": http.max_header_bytes,
-                "underscoreHeadersStrategy": http.underscore_headers_strategy,
+                "underscoreHeadersStrategy": http.underscore_headers_strategy.replace("keep", ""),
             }
         ),
+        "http2": {
+            "maxConcurrentStreams": entry_point.http2.max_concurrent_streams,
+            "maxDecoderHeaderTableSize": entry_point.http2.max_decoder_header_table_size,
+            "maxEncoderHeaderTableSize": entry_point.http2.max_encoder_header_table_size,
+        },
+        "udp": _durations(timeout=entry_point.udp.timeout_seconds),
+        **_optional(entry_point),
         "name": name,
     }
+
+
+def _redirections(redirect: RedirectEntryPoint | None) -> Any:
+    if redirect is None:
+        return ""
+    members = {
+        "to": redirect.to,
+        "scheme": redirect.scheme,
+        "permanent": redirect.permanent,
+        "priority": redirect.priority,
+    }
+    return {"entryPoint": _without_empty(members)}
+
+
+def _optional(entry_point: EntryPoint) -> dict[str, Any]:
+    """Sections that are only there where somebody wrote them."""
+    members: dict[str, Any] = {}
+    proxy_protocol, visible = entry_point.proxy_protocol, entry_point.observability
+    if proxy_protocol is not None:
+        members["proxyProtocol"] = _without_empty(
+            {"insecure": proxy_protocol.insecure, "trustedIPs": list(proxy_protocol.trusted_ips)}
+        )
+    if visible is not None:
+        members["observability"] = _without_empty(
+            {
+                "accessLogs": visible.access_logs,
+                "metrics": visible.metrics,
+                "tracing": visible.tracing,
+                "traceVerbosity": visible.trace_verbosity,
+            }
+        )
+    return members
 
 
 def _durations(**seconds: float) -> dict[str, str]:

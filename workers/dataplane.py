@@ -19,7 +19,7 @@ from workers.api import APIHandler
 from workers.entrypoint import EntryPointServer
 from workers.environment import Environment
 from workers.exchange import Exchange
-from workers.internal import InternalServices, internal_routers
+from workers.internal import InternalServices, internal_middlewares, internal_routers
 from workers.middlewares.base import Surroundings
 from workers.models import models_of
 from workers.reload import Reloader
@@ -76,7 +76,7 @@ class DataPlane:
             strict_tls_options=static.core.strict_tls_options,
             precedence=[name.lower() for name in static.providers.precedence],
         )
-        changes = Changes(routers=dict(internal_routers(static)))
+        changes = Changes(routers=dict(internal_routers(static)), middlewares=dict(internal_middlewares(static)))
         return Runtime(environment).updated(0, changes, lambda: None)
 
     def _default_transport(self) -> Transport:

@@ -6,13 +6,17 @@ named as the original names them; `ready@internal` is ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
 from config.control_page import Cell, ControlPage, Head
 from config.http import Router
-from config.names import PROVIDER_INTERNAL
+from config.middlewares import Middleware
+from config.middlewares_paths import RedirectScheme
+from config.names import PROVIDER_INTERNAL, normalize
 from config.static import StaticConfiguration
+from config.static_protocols import RedirectEntryPoint
 from workers.exchange import Exchange, Handler
 
 HIGHEST_PRIORITY: Final = (1 << 63) - 1
@@ -35,12 +39,39 @@ def internal_routers(static: StaticConfiguration) -> dict[str, Router]:
             routers[name] = _router(name, static.ping.entry_point, f"PathPrefix(`/{name}`)", HIGHEST_PRIORITY)
     if static.api is not None and static.api.insecure:
         routers["api"] = _router("api", "traefik", "PathPrefix(`/api`)", HIGHEST_PRIORITY - 1)
+    for name, point in static.entry_points.items():
+        redirect = point.http.redirections.entry_point
+        if redirect is not None:
+            target = _target_of(name, redirect)
+            routers[target] = _router(
+                "noop", name, "HostRegexp(`^.+$`)", redirect.priority, [f"redirect-{target}"]
+            )
     return {f"{name}@{PROVIDER_INTERNAL}": router for name, router in routers.items()}
 
 
-def _router(service: str, entry_point: str, rule: str, priority: int) -> Router:
+def _target_of(name: str, redirect: RedirectEntryPoint) -> str:
+    return normalize(f"{name}-to-{redirect.to}")
+
+
+def internal_middlewares(static: StaticConfiguration) -> dict[str, Middleware]:
+    """Qualified name to middleware, for the routers above."""
+    found = {}
+    for name, point in static.entry_points.items():
+        redirect = point.http.redirections.entry_point
+        if redirect is None:
+            continue
+        to = redirect.to
+        port = to[1:] if to.startswith(":") else str(static.entry_points[to].port)
+        scheme = RedirectScheme(scheme=redirect.scheme, port=port, permanent=redirect.permanent)
+        key = f"redirect-{_target_of(name, redirect)}@{PROVIDER_INTERNAL}"
+        found[key] = Middleware(redirect_scheme=scheme)
+    return found
+
+
+def _router(service: str, entry_point: str, rule: str, priority: int, middlewares: Sequence[str] = ()) -> Router:
     return Router(
         entry_points=[entry_point],
+        middlewares=list(middlewares),
         service=f"{service}@{PROVIDER_INTERNAL}",
         rule=rule,
         rule_syntax="default",

@@ -11,7 +11,9 @@ from typing import Final
 
 import msgspec
 
-from config.http import Domain, Router, RouterTLS
+from config import static_protocols
+from config.http import Domain, Observability, Router, RouterTLS
+from config.middlewares_paths import EncodedCharacters as MiddlewareOptions
 from config.static import StaticConfiguration
 from config.static_entrypoint import TLS, EncodedCharacters
 from workers.errors import ENCODED_CHARACTER
@@ -21,14 +23,25 @@ Wrap = Callable[[Handler], Handler]
 
 
 class Model:
-    """Wraps the handler of each router of the entry point, and gives `tls` and syntax to those that have none."""
+    """Wraps the handler of each router of the entry point, puts `middlewares` in front of its own, and gives
+    `tls`, syntax and observability to those that have none.
+    """
 
-    __slots__ = ("_wrap", "rule_syntax", "tls")
+    __slots__ = ("_wrap", "middlewares", "observability", "rule_syntax", "tls")
 
-    def __init__(self, wrap: Wrap | None = None, tls: RouterTLS | None = None, rule_syntax: str = "") -> None:
+    def __init__(
+        self,
+        wrap: Wrap | None = None,
+        tls: RouterTLS | None = None,
+        rule_syntax: str = "",
+        middlewares: Sequence[str] = (),
+        observability: Observability | None = None,
+    ) -> None:
         self._wrap = wrap
         self.tls = tls
         self.rule_syntax = rule_syntax
+        self.middlewares = list(middlewares)
+        self.observability = observability
 
     def __call__(self, handler: Handler) -> Handler:
         return self._wrap(handler) if self._wrap is not None else handler
@@ -37,7 +50,24 @@ class Model:
         """The copy of `router` for the entry point."""
         tls = self.tls if router.tls is None else router.tls
         syntax = router.rule_syntax or self.rule_syntax
-        return msgspec.structs.replace(router, entry_points=[entry_point], tls=tls, rule_syntax=syntax)
+        return msgspec.structs.replace(
+            router,
+            entry_points=[entry_point],
+            tls=tls,
+            rule_syntax=syntax,
+            middlewares=[*self.middlewares, *router.middlewares],
+            observability=_filled(router.observability, self.observability),
+        )
+
+
+def _filled(own: Observability | None, default: Observability | None) -> Observability | None:
+    """What the router says, and the entry point's word where it says nothing."""
+    if own is None or default is None:
+        return own or default
+    given = {name: getattr(own, name) for name in own.__struct_fields__}
+    return msgspec.structs.replace(
+        default, **{name: value for name, value in given.items() if value not in (None, "")}
+    )
 
 
 _ESCAPES: Final = {
@@ -59,14 +89,31 @@ def models_of(static: StaticConfiguration) -> dict[str, Model]:
     """
     found = {}
     for name, entry_point in static.entry_points.items():
-        http = entry_point.http
-        if http.encoded_characters is not None or http.tls is not None or static.core.strict_tls_options:
+        http, visible = entry_point.http, entry_point.observability
+        if (
+            http.encoded_characters is not None
+            or http.tls is not None
+            or http.middlewares
+            or visible is not None
+            or static.core.strict_tls_options
+        ):
             found[name] = Model(
                 encoded_character_check(http.encoded_characters) if http.encoded_characters else None,
                 _router_tls(http.tls) if http.tls is not None else None,
                 static.core.default_rule_syntax if static.core.strict_tls_options else "",
+                http.middlewares,
+                _observability(visible) if visible is not None else None,
             )
     return found
+
+
+def _observability(given: static_protocols.Observability) -> Observability:
+    return Observability(
+        access_logs=given.access_logs,
+        metrics=given.metrics,
+        tracing=given.tracing,
+        trace_verbosity=given.trace_verbosity,
+    )
 
 
 def _router_tls(given: TLS) -> RouterTLS:
@@ -74,17 +121,19 @@ def _router_tls(given: TLS) -> RouterTLS:
     return RouterTLS(options=given.options, cert_resolver=given.cert_resolver, domains=domains)
 
 
-def encoded_character_check(options: EncodedCharacters) -> Wrap:
+def encoded_character_check(options: EncodedCharacters | MiddlewareOptions) -> Wrap:
     """Refuse request paths with a forbidden escape. It stands behind the route: no route, no check."""
     forbidden = [escape for name, escape in _ESCAPES.items() if not getattr(options, name)]
 
     def wrap(handler: Handler) -> Handler:
         def checked(exchange: Exchange) -> None:
             path = exchange.request.path
-            if b"%" in path and any(escape in path for escape in forbidden):
-                exchange.respond_error(ENCODED_CHARACTER)
-            else:
-                handler(exchange)
+            if b"%" in path:
+                path = path.upper()  # as it came in it is in upper case, but middlewares may have put in another
+                if any(escape in path for escape in forbidden):
+                    exchange.respond_error(ENCODED_CHARACTER)
+                    return
+            handler(exchange)
 
         return checked
 

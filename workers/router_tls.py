@@ -45,8 +45,7 @@ def copies(
     name: str, config: Router, defaults: Sequence[str], models: Mapping[str, Model], books: Books
 ) -> Iterator[Copy]:
     """What one configured router is attached as: a copy by entry point where that has a say in it."""
-    if config.parent_refs:
-        yield Copy(name, config, None, None)
+    if config.parent_refs:  # it has no entry points of its own: it is built with those above it
         return
     for own_name, router, model in per_entry_point(name, config, defaults, models):
         fallen = _falls(name, router, defaults, books) if router.tls is not None else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from config.http import Router
@@ -15,6 +16,7 @@ from workers.exchange import Handler
 from workers.middlewares.chains import Chains
 from workers.models import Model
 from workers.router_tls import CONFLICT, Copy, fall_message, option_of, same_option
+from workers.router_trees import Children, misplaced, muxer, parents_of
 from workers.routing.table import Route, compile_route
 from workers.services import ServiceBuilder
 from workers.tls_state import TLSState
@@ -34,6 +36,7 @@ class RouterState:
         "critical",
         "errors",
         "fall",
+        "is_contradictory",
         "middlewares",
         "name",
         "priority",
@@ -52,6 +55,8 @@ class RouterState:
         self.using: list[str] = []
         self.errors: list[str] = []
         self.critical = False
+        self.is_contradictory = False
+        """It is shown as disabled, but it is served."""
         self.priority = config.priority
         self.qualified_middlewares = False
         self.route: Route | None = None
@@ -62,7 +67,7 @@ class RouterState:
 
     @property
     def status(self) -> str:
-        if self.critical:
+        if self.critical or self.is_contradictory:
             return "disabled"
         return "warning" if self.errors else "enabled"
 
@@ -97,15 +102,16 @@ class Builders(NamedTuple):
     services: ServiceBuilder
     chains: Chains
     tls: TLSState
+    configured: Mapping[str, Router]
+    children: Children
+    built: dict[str, RouterState]
+    """Routers under others, by name: they are built with the first of their parents."""
 
 
 def build_router(copy: Copy, source: str, builders: Builders) -> RouterState:
     """Compile one router; whatever is wrong ends in its errors, never in an exception."""
     config, environment = copy.config, builders.environment
     state = RouterState(copy.name, config, source, copy.fall)
-    if config.parent_refs:
-        state.fail("multi-layer routing (parentRefs) is not served by this version of Pointsman")
-        return state
     _attach(state, environment)
     if not state.using:
         state.fail("no valid entryPoint for this router")
@@ -124,6 +130,46 @@ def build_router(copy: Copy, source: str, builders: Builders) -> RouterState:
     return state
 
 
+def _child(name: str, builders: Builders, above: tuple[str, ...]) -> RouterState:
+    """A router under others, built once for all of them."""
+    state = builders.built.get(name)
+    if state is not None:
+        return state
+    config = builders.configured[name]
+    state = builders.built[name] = RouterState(name, config, name)
+    for message in orphaned(name, builders):
+        state.fail(message)
+    for child in builders.children.get(name, ()):
+        if child in (*above, name):
+            ring = (*above, name)[(*above, name).index(child) :]
+            state.errors.append(f"cyclic reference detected in router tree: {' -> '.join((*ring, child))}")
+    if state.priority == 0:
+        state.priority = len(config.rule.encode())
+    if not state.errors:
+        try:
+            state.route = _compile(state, None, builders, above)
+        except BuildError as error:
+            state.fail(str(error))
+    return state
+
+
+def orphaned(name: str, builders: Builders) -> Iterator[str]:
+    """Why a router cannot be under those that it names."""
+    config = builders.configured[name]
+    for parent in parents_of(name, config):
+        if parent not in builders.configured:
+            yield f'parent router "{parent}" does not exist'
+    yield from misplaced(config)
+
+
+def build_unreachable(name: str, builders: Builders) -> RouterState:
+    """The state of a router under others to which no root leads."""
+    state = RouterState(name, builders.configured[name], name)
+    for message in (*orphaned(name, builders), "router is not reachable"):
+        state.fail(message)
+    return state
+
+
 def _note_fall(state: RouterState, fall: Fall, environment: Environment) -> None:
     message = fall_message(fall, state.asked_option, state.config.rule, strict=environment.strict_tls_options)
     if message:
@@ -139,21 +185,21 @@ def _attach(state: RouterState, environment: Environment) -> None:
     state.using.sort()
 
 
-def _compile(state: RouterState, model: Model | None, builders: Builders) -> Route:
+def _compile(state: RouterState, model: Model | None, builders: Builders, above: tuple[str, ...] = ()) -> Route:
     name, config, environment = state.name, state.config, builders.environment
     is_internal = provider_of(name) == PROVIDER_INTERNAL
     if state.priority > LARGEST_USER_PRIORITY and not is_internal:
         raise BuildError(
             f"the router priority {state.priority} exceeds the max user-defined priority {LARGEST_USER_PRIORITY}"
         )
-    if not config.service:
+    if not config.service and state.source not in builders.children:
         state.fail("router has no service and no child routers")
         raise BuildError("router must have either a service or child routers")
     state.qualified_middlewares = True
     problem = builders.tls.problem(state.asked_option) if config.tls is not None else ""
     if problem:
         raise BuildError(f"building router handler: {problem}")
-    handler = _chained(state, builders)
+    handler = _chained(state, _target(state, builders, above), builders)
     if config.tls is not None:
         handler = same_option(state.tls_option, handler)
     if model is not None:
@@ -169,9 +215,27 @@ def _compile(state: RouterState, model: Model | None, builders: Builders) -> Rou
         raise BuildError(f"error while parsing rule {config.rule}: {error}") from error
 
 
-def _chained(state: RouterState, builders: Builders) -> Handler:
-    """The router's service behind its middlewares."""
-    handler = builders.services.handler(state.service)
+def _target(state: RouterState, builders: Builders, above: tuple[str, ...]) -> Handler:
+    """What the router leads to: its children, if it has some, else its service."""
+    children = builders.children.get(state.source)
+    if not children:
+        return builders.services.handler(state.service)
+    if state.config.service:
+        state.is_contradictory = True
+        state.errors.append("router has both a service and is referenced as a parent by other routers")
+    path = (*above, state.source)
+    states = [_child(name, builders, path) for name in children if name not in path]
+    usable = [one.route for one in states if one.route is not None and not one.errors]
+    if not usable:
+        skipped = len(states)
+        raise BuildError(
+            f"building child routers muxer: no child routers could be added to muxer ({skipped} skipped)"
+        )
+    return muxer(usable)
+
+
+def _chained(state: RouterState, handler: Handler, builders: Builders) -> Handler:
+    """The router's target behind its middlewares."""
 
     def service(name: str) -> Handler:
         state.services.add(name)

@@ -20,7 +20,8 @@ from workers.environment import Environment
 from workers.middlewares.chains import Chains, MiddlewareState
 from workers.proxy import Balancer, ServiceHandler
 from workers.router_tls import Books, Copy, claims_of, copies, updated_books
-from workers.routers import Builders, RouterState, build_router
+from workers.router_trees import Children, children_of, families_of
+from workers.routers import Builders, RouterState, build_router, build_unreachable
 from workers.routing.table import Route, RoutingTable
 from workers.services import ServiceBuilder, ServiceState, server_balancer
 from workers.tls_state import TLSChanges, TLSState
@@ -59,6 +60,7 @@ class Runtime:
 
     __slots__ = (
         "books",
+        "children",
         "configured",
         "endpoints",
         "environment",
@@ -76,6 +78,7 @@ class Runtime:
         self.environment = environment
         self.number = 0
         self.configured: dict[str, Router] = {}
+        self.children: Children = {}
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
         self.middlewares: dict[str, MiddlewareState] = {}
@@ -115,6 +118,7 @@ class Runtime:
             )
         new.books, turned = updated_books(self.books, changes.routers, new._claims, pause)
         names |= turned
+        new._update_configured(changes.routers, self)
         touched = new._update_routers(names, changes, pause, self)
         new.tables = _updated_tables(self.tables, self, new, touched, _mounted)
         new.secure_tables = _updated_tables(self.secure_tables, self, new, touched, _mounted_secure)
@@ -206,26 +210,38 @@ class Runtime:
     def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause, before: Runtime) -> set[str]:
         """Compile the named routers again; return the names of all states that went, came or changed."""
         touched: set[str] = set()
+        names = families_of(names, (before.children, self.children), before.configured | self.configured)
+        for name in names:
+            for copy in before._copies(name, before.configured.get(name)):
+                touched.add(copy.name)
+            touched.add(name)
+        for name in touched:
+            self._forget_failures(self.routers.pop(name, None))
         builders = self._builders()
         for name in sorted(names):
-            old = self.configured.pop(name, None)
-            config = changes.routers.get(name, old)
-            for copy in before._copies(name, old):
-                self._forget_failures(self.routers.pop(copy.name, None))
-                touched.add(copy.name)
-            for copy in self._copies(name, config):
+            for copy in self._copies(name, self.configured.get(name)):
                 self.routers[copy.name] = build_router(copy, name, builders)
                 touched.add(copy.name)
+            pause()
+        for name in names:
+            if name in self.configured and self.configured[name].parent_refs:
+                self.routers[name] = builders.built.get(name) or build_unreachable(name, builders)
+        return touched
+
+    def _update_configured(self, changes: Mapping[str, Router | None], before: Runtime) -> None:
+        has_family = False
+        for name, config in changes.items():
+            old = self.configured.pop(name, None)
             if config is not None:
                 self.configured[name] = config
-            pause()
-        return touched
+            has_family |= bool((old and old.parent_refs) or (config and config.parent_refs))
+        self.children = children_of(self.configured) if has_family else before.children
 
     def _builders(self) -> Builders:
         where = self.environment
         chains = Chains(self.middlewares, where.surroundings)
         services = ServiceBuilder(self.services, where.internal, where.transports, chains)
-        return Builders(where, services, chains, self.tls)
+        return Builders(where, services, chains, self.tls, self.configured, self.children, {})
 
     def _forget_failures(self, router: RouterState | None) -> None:
         """What middlewares could not be built for the router is not true any more."""

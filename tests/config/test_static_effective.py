@@ -62,7 +62,6 @@ _NO_CLUSTER_SCOPE = {"disableClusterScopeResources": True}
     [
         ({"entryPoints": {"web": {}}}, "entryPoints.web.address is missing"),
         ({"entryPoints": {"web": {"address": "80"}}}, "entryPoints.web.address is wrong: missing port"),
-        ({"entryPoints": {"dns": {"address": ":53/udp"}}}, "does not have yet"),
         (
             {"entryPoints": {"web": {"address": ":80", "forwardedHeaders": {"trustedIPs": ["10.0.0.0/40"]}}}},
             "entryPoints.web.forwardedHeaders.trustedIPs holds '10.0.0.0/40'",

@@ -113,7 +113,13 @@ def test_entry_points_are_shown_with_their_defaults() -> None:
             "respondingTimeouts": {"readTimeout": "1m0s", "idleTimeout": "3m0s"},
         },
         "forwardedHeaders": {},
-        "http": {"sanitizePath": True, "maxHeaderBytes": 1048576, "underscoreHeadersStrategy": "keep"},
+        "http": {"sanitizePath": True, "maxHeaderBytes": 1048576},
+        "http2": {
+            "maxConcurrentStreams": 250,
+            "maxDecoderHeaderTableSize": 4096,
+            "maxEncoderHeaderTableSize": 4096,
+        },
+        "udp": {"timeout": "3s"},
         "name": "web",
     }
 

@@ -14,6 +14,7 @@ import gevent
 import msgpack
 import pytest
 
+from config.cells import Cells
 from config.control_page import Cell, ControlPage, Slot
 from config.generation import GenerationRefused
 from config.static import StaticConfiguration
@@ -84,6 +85,8 @@ class Forked:
         ) -> Notes:
             return Notes(theirs, drain_seconds)
 
+        cells = Cells.create()
+        cells.open_slot(self.slot.index)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self.pid = os.fork()
         if self.pid == 0:
@@ -92,7 +95,7 @@ class Forked:
                 self.notes.close()
                 gevent.get_hub().destroy(destroy_loop=True)  # the test's own; the master has none
                 descriptor = memory_file(generation) if generation else -1
-                self.worker.prepare(factory, StaticConfiguration(), {}, page, descriptor)
+                self.worker.prepare(factory, StaticConfiguration(), {}, page, cells, descriptor)
                 self.worker.init_process()
                 status = 0
             finally:

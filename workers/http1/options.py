@@ -1,4 +1,4 @@
-"""What an HTTP/1 connection needs to know of its entry point."""
+"""What an HTTP connection needs to know of its entry point."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Found(Protocol):
     """A route, as far as a connection needs it."""
 
+    name: str
     handler: Handler
 
 
@@ -61,6 +62,9 @@ class ConnectionOptions:
         "head_limit_bytes",
         "idle_ticks",
         "max_age_ticks",
+        "max_concurrent_streams",
+        "max_decoder_table_bytes",
+        "max_encoder_table_bytes",
         "max_requests",
         "read_ticks",
         "target_policy",
@@ -77,7 +81,11 @@ class ConnectionOptions:
         keep_alive_max_time_seconds: float = 0.0,
         max_header_bytes: int = 1048576,
         target_policy: TargetPolicy | None = None,
+        max_concurrent_streams: int = 250,
+        max_decoder_table_bytes: int = 4096,
+        max_encoder_table_bytes: int = 4096,
     ) -> None:
+        """The last three are for HTTP/2; 0 means its default."""
         self.read_ticks = TimerWheel.ticks(read_timeout_seconds)
         self.write_ticks = TimerWheel.ticks(write_timeout_seconds)
         self.idle_ticks = TimerWheel.ticks(idle_timeout_seconds or read_timeout_seconds)
@@ -86,3 +94,6 @@ class ConnectionOptions:
         # The original reads 4 KiB beyond its limit before it complains.
         self.head_limit_bytes = max_header_bytes + 4096
         self.target_policy = target_policy or TargetPolicy()
+        self.max_concurrent_streams = max_concurrent_streams or 250
+        self.max_decoder_table_bytes = max_decoder_table_bytes or 4096
+        self.max_encoder_table_bytes = max_encoder_table_bytes or 4096
