@@ -6,10 +6,10 @@ STAMP := $(VENV)/.stamp
 DEV_STAMP := $(VENV)/.stamp-dev
 JOBS ?= logical
 
-.PHONY: venv demo test check bench behaviours envtest format schema clean help
+.PHONY: venv demo test check bench behaviours envtest h2spec format schema clean help
 
 help: ## what the targets do
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -51,6 +51,9 @@ schema: $(DEV_STAMP) ## write etc/kubernetes/crds from the structs
 
 envtest: $(DEV_STAMP) ## provider tests against a real kube-apiserver and etcd (needs Go and etcd)
 	KUBEBUILDER_ASSETS="$$(tests/apiserver/build.sh | tail -n 1)" $(BIN)/python -m pytest -m envtest -rs
+
+h2spec: $(DEV_STAMP) ## the conformance test of HTTP/2 (needs Go)
+	POINTSMAN_H2SPEC="$$(tests/h2spec/build.sh | tail -n 1)" $(BIN)/python -m pytest -m h2spec -rs
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache

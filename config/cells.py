@@ -22,6 +22,7 @@ ordered so that what a killed writer leaves is a state of before, of after, or a
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -38,7 +39,7 @@ GAUGE_STRIPES: Final = 64
 GAUGE_ROWS: Final = 1024
 RECORD_STRIPES: Final = 128
 RECORD_CELLS: Final = 128
-RECORD_BYTES: Final = 96 * 1024
+RECORD_BYTES: Final = 112 * 1024
 
 ALL_WORDS: Final = WORD_STRIPES * WORD_CELLS
 ALL_ROWS: Final = GAUGE_STRIPES * GAUGE_ROWS
@@ -83,7 +84,10 @@ class Cells:
         self.descriptor = descriptor
         weakref.finalize(self, os.close, descriptor)
         self._map = mmap.mmap(descriptor, SIZE_BYTES)
-        self._map.madvise(mmap.MADV_DONTDUMP)
+        # a huge page for each touched cell would be too much; where there are none the kernel refuses the advice
+        for advice in (mmap.MADV_DONTDUMP, mmap.MADV_NOHUGEPAGE):
+            with contextlib.suppress(OSError):
+                self._map.madvise(advice)
         whole = memoryview(self._map)
         self._head = whole[:_HEAD_BYTES].cast("Q")
         self.word_tags = whole[_WORD_TAGS:_WORD_STAMPS].cast("Q")
@@ -96,7 +100,7 @@ class Cells:
         self.record_stamps = whole[_RECORD_STAMPS:_RECORDS].cast("Q")
         self.records = whole[_RECORDS:]
         self.salt = bytes(whole[:_SALT_BYTES])
-        """Unknown outside, the same in all workers: nobody can aim at a stripe or guess what is derived from it."""
+        """Unknown outside, the same in all workers: nobody can aim at a stripe or guess what derives from it."""
 
     @classmethod
     def create(cls) -> Cells:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import re2
@@ -30,10 +30,8 @@ def compile_search(pattern: bytes, *, ignore_case: bool = False) -> Callable[[by
 
     `^` and `$` are the ends of the text unless the pattern says `(?m)`. The result is safe in any greenlet.
     """
-    if any(escape == b"\\C" for escape in _ESCAPES.findall(pattern)):
-        raise RegexError("invalid escape sequence: \\C")
     # The public search() builds a match object at each call; the bound method below costs a third.
-    match = _compile(pattern, ignore_case)._regexp.Match
+    match = _compile(pattern, ignore_case, captures=False)._regexp.Match
     unanchored, nothing = re2._Anchor.UNANCHORED, re2._NULL_SPAN
 
     def search(text: bytes) -> bool:
@@ -42,6 +40,29 @@ def compile_search(pattern: bytes, *, ignore_case: bool = False) -> Callable[[by
         return bool(match(unanchored, text, 0, len(text))[0] != nothing)
 
     return search
+
+
+class Expression:
+    """A pattern (UTF-8) that tells where it matches. Raises RegexError.
+
+    `group_numbers` maps the names of groups to their numbers. Safe in any greenlet.
+    """
+
+    __slots__ = ("_match", "group_numbers", "groups")
+
+    def __init__(self, pattern: bytes) -> None:
+        compiled = _compile(pattern, ignore_case=False, captures=True)
+        self._match = compiled._regexp.Match
+        self.groups: int = compiled.groups
+        self.group_numbers: dict[bytes, int] = compiled.groupindex
+
+    def find(self, text: bytes, start: int = 0) -> Sequence[tuple[int, int]] | None:
+        """Begin and end of the leftmost match from `start` on and of its groups ((-1, -1) where one is unset).
+
+        `text` must be ASCII or have gone through `repaired`.
+        """
+        spans: Sequence[tuple[int, int]] = self._match(re2._Anchor.UNANCHORED, text, start, len(text))
+        return spans if spans[0][0] >= 0 else None
 
 
 def check(pattern: bytes) -> None:
@@ -63,10 +84,12 @@ def _each_byte(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("pointsman.each_byte", _each_byte)
 
 
-def _compile(pattern: bytes, ignore_case: bool) -> re2._Regexp:
+def _compile(pattern: bytes, ignore_case: bool, captures: bool) -> re2._Regexp:
+    if any(escape == b"\\C" for escape in _ESCAPES.findall(pattern)):
+        raise RegexError("invalid escape sequence: \\C")
     options = re2.Options()
     options.log_errors = False
-    options.never_capture = True
+    options.never_capture = not captures
     options.case_sensitive = not ignore_case
     for budget_bytes in _BUDGETS_BYTES:
         options.max_mem = budget_bytes

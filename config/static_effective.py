@@ -102,6 +102,13 @@ def _collide(one: Address, other: Address) -> bool:
     return len(hosts) == 1 or not hosts.isdisjoint(_WILDCARDS)
 
 
+def _is_udp(point: EntryPoint) -> bool:
+    try:
+        return point.protocol == "udp"
+    except AddressError:
+        return False
+
+
 def _check_entry_point(path: str, point: EntryPoint) -> Iterator[Problem]:
     yield from _check_networks(f"{path}.forwardedHeaders.trustedIPs", point.forwarded_headers.trusted_ips)
     proxy_protocol = point.proxy_protocol
@@ -140,10 +147,11 @@ def _check_networks(path: str, entries: Sequence[str]) -> Iterator[Problem]:
 def _check_features(static: StaticConfiguration) -> Iterator[Problem]:
     ping, api, manifests = static.ping, static.api, static.providers.manifests
     if ping is not None:
-        if not ping.manual_routing and ping.entry_point not in static.entry_points:
-            known = ", ".join(sorted(static.entry_points))
+        streams = sorted(name for name, point in static.entry_points.items() if not _is_udp(point))
+        if not ping.manual_routing and ping.entry_point not in streams:
+            what = "is for UDP" if ping.entry_point in static.entry_points else "is no entry point"
             yield _problem(
-                "ping.entryPoint", f"names {ping.entry_point!r}, which is no entry point (known: {known})"
+                "ping.entryPoint", f"names {ping.entry_point!r}, which {what} (known: {', '.join(streams)})"
             )
         if not 200 <= ping.terminating_status_code <= 599:
             yield _problem("ping.terminatingStatusCode", "must be a status from 200 to 599")

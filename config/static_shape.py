@@ -17,6 +17,7 @@ _IRREGULAR: Final = {
     "root_cas": "rootCAs",
     "report_node_internal_ips": "reportNodeInternalIPs",
     "strict_tls_options": "strictTLSOptions",
+    "default_tls_resources_namespace": "defaultTLSResourcesNamespace",
     "trusted_ips": "trustedIPs",
     "global_": "global",
 }

@@ -1,7 +1,8 @@
 """Sockets that systemd opened for us (LISTEN_FDS), matched to entry points by name.
 
 The name is the socket unit's `FileDescriptorName=`. A unit that sets none gets its own file name, which can
-match no entry point: such a socket is matched by its port. One socket serves all workers.
+match no entry point: such a socket is matched by its port. One socket serves all workers; one for datagrams is
+read by one of them at a time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from config.static import EntryPoint
 from master.sockets import BindError, Binding
 
 FIRST_DESCRIPTOR: Final = 3
+_PROTOCOLS: Final = {int(socket.SOCK_STREAM): "tcp", int(socket.SOCK_DGRAM): "udp"}
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +63,11 @@ def bindings_of(descriptors: list[tuple[str, int]], entry_points: Mapping[str, E
 
 
 def _entry_point_of(name: str, sock: socket.socket, entry_points: Mapping[str, EntryPoint]) -> str | None:
-    if sock.type != socket.SOCK_STREAM or sock.family not in (socket.AF_INET, socket.AF_INET6):
+    protocol = _PROTOCOLS.get(sock.type)
+    if protocol is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return None
-    streams = {key: point for key, point in entry_points.items() if point.protocol == "tcp"}
-    if name in streams:
+    alike = {key: point for key, point in entry_points.items() if point.protocol == protocol}
+    if name in alike:
         return name
     port = sock.getsockname()[1]
-    return next((key for key, point in streams.items() if point.port == port), None)
+    return next((key for key, point in alike.items() if point.port == port), None)

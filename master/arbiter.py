@@ -22,6 +22,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.pidfile import Pidfile
 
+from config.cells import Cells
 from config.control_page import ControlPage, Head
 from config.logs import reopen_logs, setup_logging
 from config.static import StaticConfiguration, encode_static
@@ -60,7 +61,7 @@ class PointsmanArbiter(Arbiter):
         self.notifier = Notifier(os.environ)
         environ = provider_environment(os.environ, PACKAGES)
         self.provider = Provider(self.page, environ, self.loop, self._hear_provider)
-        self.crew = Crew(app, self.page, self.loop, self.generations, self.provider)
+        self.crew = Crew(app, self.page, self.loop, self.generations, self.provider, Cells.create())
         super().__init__(app)
         self.WORKERS = self.crew.workers
 

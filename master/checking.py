@@ -14,6 +14,7 @@ import msgspec
 
 from config.findings import Finding, Severity
 from config.names import PROVIDER_CRD
+from master.checking_udp import udp_findings
 from master.inspection import Inspection, Origin, object_of
 from master.service_tree import service_tree
 from workers.routers import RouterState
@@ -76,7 +77,7 @@ def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckRepo
     origins = {name: origin for name, origin, _ in inspection.origins()}
     findings = [
         one
-        for one in _in_order(_joined(inspection.reading.findings, _worker_findings(inspection, origins)))
+        for one in _in_order(_joined(inspection.reading.findings, _of_workers(inspection, origins)))
         if not namespaces or one.namespace in ("", *namespaces)
     ]
     rows = [
@@ -134,6 +135,11 @@ def _hint(inspection: Inspection, findings: list[Finding]) -> str:
 def _in_order(findings: list[Finding]) -> list[Finding]:
     """Errors first, then by object; the order within an object is that of its fields as reported."""
     return sorted(findings, key=lambda one: (one.severity != "error", one.kind, one.namespace, one.name))
+
+
+def _of_workers(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[Finding]:
+    yield from _worker_findings(inspection, origins)
+    yield from dict.fromkeys(udp_findings(inspection))
 
 
 def _worker_findings(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[Finding]:

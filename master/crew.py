@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from config import logs
+from config.cells import Cells
 from config.control_page import SLOT_COUNT, Cell, ControlPage, Head
 from master import privileges
 from master.children import Provider
@@ -51,9 +52,11 @@ class Crew:
         loop: Loop,
         generations: Generations,
         provider: Provider,
+        cells: Cells,
     ) -> None:
         self._app = app
         self._page = page
+        self._cells = cells
         self._loop = loop
         self._generations = generations
         self._provider = provider
@@ -150,6 +153,7 @@ class Crew:
         slot = self._page.slot(index)
         slot.clear()
         slot.beat()
+        self._cells.open_slot(index)
         self._age += 1
         worker = GeventWorker(self._age, os.getpid(), lane, slot, self.roster.epoch)
         # a signal must meet either the master's handlers or the worker's, never what was copied
@@ -181,7 +185,12 @@ class Crew:
             privileges.name_process(f"pointsman:w{worker.slot.index}")
             logs.name_process(f"worker {worker.slot.index}")
             worker.prepare(
-                self._plane_factory, self._app.static, listeners, self._page, self._generations.descriptor
+                self._plane_factory,
+                self._app.static,
+                listeners,
+                self._page,
+                self._cells,
+                self._generations.descriptor,
             )
             worker.init_process()
             status = 0
@@ -216,6 +225,7 @@ class Crew:
         self._loop.unwatch(worker.channel.fileno())
         worker.channel.close()
         worker.slot.clear()
+        self._cells.clear_slot(worker.slot.index)
         if worker.is_retiring or self.is_stopping:
             log.info("worker %s", describe_status(status), extra={"pid": pid})
             return True

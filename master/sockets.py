@@ -1,27 +1,23 @@
-"""The listening sockets of all entry points, kept by the master from start to end.
+"""The sockets of all entry points, kept by the master from start to end.
 
-Each entry point has one SO_REUSEPORT socket for each *lane*; a lane is the place of one worker. The master
-keeps every socket open, so connections that wait in a dead worker's queue are accepted by its successor and
-nothing is refused. A socket that came from systemd is one for all lanes. A lane nobody works on must not
-listen (the kernel would hand it connections): lanes are opened when a worker is wanted and closed, always the
-last one first, after the kernel was told to choose it no more (steering).
+Each entry point, TCP or UDP, has one SO_REUSEPORT socket for each *lane*; a lane is the place of one worker. The
+master keeps every socket open, so connections and datagrams that wait in a dead worker's queue are taken by its
+successor and nothing is refused. A socket that came from systemd is one for all lanes. A lane nobody works on
+must not listen (the kernel would hand it connections): lanes are opened when a worker is wanted and closed,
+always the last one first, after the kernel was told to choose it no more (steering).
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
 
 from config.static import EntryPoint, parse_address
-from master import steering
-
-BACKLOG: Final = 4096
-KEEP_ALIVE_SECONDS: Final = 180
-"""Idle time and interval of TCP probes; set on the listener, accepted sockets inherit it."""
+from master import flow_steering, steering
+from master.bound import lane_socket, refuse_taken
+from master.datagrams import is_datagram
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +34,8 @@ class Binding:
         self.address = address
         self.sockets = sockets
         self.is_shared = is_shared
+        self.may_have_strangers = False
+        """Another process may have the port as well (reusePort), so the group's numbers are not ours to give."""
 
     def socket_of(self, lane: int) -> socket.socket:
         return self.sockets[0 if self.is_shared else lane]
@@ -45,7 +43,11 @@ class Binding:
     @property
     def bound_address(self) -> str:
         """What clients connect to: the configured address with the port that the kernel chose for port 0."""
-        return format_address(self.sockets[0].getsockname())
+        return format_address(self.sockets[0].getsockname()) + ("/udp" if self.is_datagram else "")
+
+    @property
+    def is_datagram(self) -> bool:
+        return is_datagram(self.sockets[0])
 
     def close(self) -> None:
         for sock in self.sockets:
@@ -81,7 +83,7 @@ class Sockets:
 
         All or nothing: raises BindError with every former socket still open.
         """
-        wanted = {name: point for name, point in entry_points.items() if point.protocol == "tcp"}
+        wanted = dict(entry_points)
         kept = self._kept(wanted)
         opened: dict[str, Binding] = {}
         try:
@@ -101,8 +103,8 @@ class Sockets:
         self.bindings = {name: kept.get(name) or opened[name] for name in wanted}
         for name, binding in self.bindings.items():
             binding.name = name
-        if self._is_steered:
-            self.steer(self.lane_count)
+            binding.may_have_strangers = wanted[name].reuse_port
+        self._steer_after_change()
         return list(opened)
 
     def _kept(self, wanted: Mapping[str, EntryPoint]) -> dict[str, Binding]:
@@ -111,6 +113,8 @@ class Sockets:
         kept = {}
         for name, point in wanted.items():
             former = self.bindings.get(name)
+            if former is not None and former.is_datagram != (point.protocol == "udp"):
+                continue
             if former is not None and (former.is_shared or former.address == point.address):
                 kept[name] = former
             elif point.address in by_address and point.port:
@@ -118,11 +122,12 @@ class Sockets:
         return kept
 
     def _open(self, name: str, point: EntryPoint) -> Binding:
-        host, port, _ = parse_address(point.address)
+        host, port, protocol = parse_address(point.address)
+        kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
         try:
             if port and not point.reuse_port:
-                _refuse_taken(host, port)
-            first = listening_socket(host, port, self._owner)
+                refuse_taken(host, port, kind)
+            first = lane_socket(host, port, kind, self._owner)
         except OSError as error:
             raise BindError(_explain(name, point.address, error)) from error
         binding = Binding(name, point.address, [first])
@@ -138,7 +143,7 @@ class Sockets:
         while not binding.is_shared and len(binding.sockets) < self.lane_count:
             host, port = binding.sockets[0].getsockname()[:2]
             try:
-                binding.sockets.append(listening_socket(host, port, self._owner))
+                binding.sockets.append(lane_socket(host, port, binding.sockets[0].type, self._owner))
             except OSError as error:
                 raise BindError(_explain(binding.name, binding.address, error)) from error
 
@@ -151,8 +156,7 @@ class Sockets:
         except BindError:
             self.close_last_lane()
             raise
-        if self._is_steered:
-            self.steer(self.lane_count)
+        self._steer_after_change()
 
     def close_last_lane(self) -> None:
         """Close the master's copies of the last lane; its worker's copies live on until it closes them."""
@@ -165,11 +169,13 @@ class Sockets:
         """From now on new connections go to the first `lane_count` lanes only; the others still listen."""
         self._is_steered = True
         for binding in self.bindings.values():
-            if lane_count and not binding.is_shared:
-                try:
-                    steering.steer(binding.sockets[0], lane_count)
-                except OSError as error:
-                    log.warning("connections cannot be steered", extra={"error": error.strerror})
+            _steer(binding, lane_count)
+
+    def _steer_after_change(self) -> None:
+        """To all lanes. Connections need it where some were excluded before, flows of datagrams always do."""
+        for binding in self.bindings.values():
+            if self._is_steered or binding.is_datagram:
+                _steer(binding, self.lane_count)
 
     def listeners(self, lane: int) -> dict[str, socket.socket]:
         """Listening sockets of one lane by entry point."""
@@ -194,65 +200,14 @@ class Sockets:
         self.bindings.clear()
 
 
-def listening_socket(host: str, port: int, owner: tuple[int, int] | None = None) -> socket.socket:
-    """A non-blocking SO_REUSEPORT socket that listens. Raises OSError.
-
-    `owner` (user, group): the kernel lets sockets join a group only if one user owns them all, so those bound
-    as root are given to the user that will open further lanes.
-    """
-    sock = _bound_socket(host, port, is_probe=False)
+def _steer(binding: Binding, lane_count: int) -> None:
+    if not lane_count or binding.is_shared or (binding.is_datagram and binding.may_have_strangers):
+        return
+    choose = flow_steering.steer_flows if binding.is_datagram else steering.steer
     try:
-        if owner is not None:
-            os.fchown(sock.fileno(), *owner)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_SECONDS)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE_SECONDS)
-        sock.setblocking(False)
-        sock.listen(BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _refuse_taken(host: str, port: int) -> None:
-    """Raise OSError if anybody listens there already: with SO_REUSEPORT we would silently share the port."""
-    _bound_socket(host, port, is_probe=True).close()
-
-
-def _bound_socket(host: str, port: int, is_probe: bool) -> socket.socket:
-    last: OSError | None = None
-    for family, address in _candidates(host, port):
-        try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # no IPv6 in this kernel
-            last = error
-            continue
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if not is_probe:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(bool(host) and host != "::"))
-            sock.bind(address)
-        except OSError as error:
-            sock.close()
-            last = error
-            if error.errno != errno.EADDRNOTAVAIL:
-                raise
-        else:
-            return sock
-    raise last or OSError(errno.EADDRNOTAVAIL, f"no address for host {host!r}")
-
-
-def _candidates(host: str, port: int) -> Iterable[tuple[socket.AddressFamily, tuple[str, int]]]:
-    """Where to try to bind, best first. No host: one dual-stack socket, or IPv4 where there is no IPv6."""
-    if not host:
-        return [(socket.AF_INET6, ("::", port)), (socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    pairs = [(family, (str(address[0]), port)) for family, _, _, _, address in found]
-    return sorted(pairs, key=lambda pair: pair[0] != socket.AF_INET)
+        choose(binding.sockets[0], lane_count)
+    except OSError as error:
+        log.warning("entry point %s cannot be steered: %s", binding.name, error.strerror)
 
 
 def _explain(name: str, address: str, error: OSError) -> str:
@@ -269,4 +224,4 @@ def format_address(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-__all__ = ["BACKLOG", "BindError", "Binding", "Sockets", "format_address", "listening_socket"]
+__all__ = ["BindError", "Binding", "Sockets", "format_address"]

@@ -25,6 +25,8 @@ from provider.resources.kinds import (
     Kind,
     ObjectKey,
 )
+from provider.resources.unknown import UnknownField, unknown_fields
+from provider.translate.typed import advice_for_unknown
 
 DEFAULT_NAMESPACE = "default"
 
@@ -126,6 +128,22 @@ class Gathering:
             return
         self._seen[key] = name
         self._objects[kind.name].append(resource)
+        for unknown in unknown_fields(kind, plain):
+            self._note_unknown(key, unknown)
+
+    def _note_unknown(self, key: ObjectKey, unknown: UnknownField) -> None:
+        self._findings.append(
+            Finding(
+                kind=key.kind,
+                namespace=key.namespace,
+                name=key.name,
+                severity="warning",
+                reason="UnknownField",
+                message=f"{unknown.name} is not a field and has no effect",
+                field=unknown.field,
+                advice=advice_for_unknown(unknown.name, unknown.known),
+            )
+        )
 
     def _note_duplicate(self, key: ObjectKey, first: str, second: str) -> None:
         where = f"in {first} and in {second}" if first != second else f"twice in {first}"

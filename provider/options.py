@@ -30,6 +30,8 @@ class CustomResourceSettings(ProviderSettings, Protocol):
 
     @property
     def allow_cross_namespace(self) -> bool: ...
+    @property
+    def default_tls_resources_namespace(self) -> str: ...
 
 
 class IngressSettings(ProviderSettings, Protocol):
@@ -59,13 +61,18 @@ class TranslationOptions:
     disable_cluster_scope_resources: bool = False
     cross_provider_namespaces: frozenset[str] | None = None
     default_rule_syntax: str = "v3"
+    default_tls_resources_namespace: str = ""
     disable_ingress_class_lookup: bool = False
     strict_prefix_matching: bool = False
 
     @classmethod
     def of(cls, settings: CustomResourceSettings, default_rule_syntax: str = "v3") -> Self:
         common = cls._common(settings, default_rule_syntax)
-        return replace(common, allow_cross_namespace=settings.allow_cross_namespace)
+        return replace(
+            common,
+            allow_cross_namespace=settings.allow_cross_namespace,
+            default_tls_resources_namespace=settings.default_tls_resources_namespace,
+        )
 
     @classmethod
     def of_ingress(cls, settings: IngressSettings, default_rule_syntax: str = "v3") -> Self:

@@ -23,6 +23,7 @@ import gevent
 from gevent import get_hub, socket, ssl
 
 from config.control_page import ControlPage
+from config.http import LoadBalancer, Server
 from config.static import EntryPoint
 from tests.upstreams import PATIENCE_SECONDS, Peer, Script, Upstream
 from tests.waiting import wait_until
@@ -32,7 +33,8 @@ from workers.exchange import Handler, Request
 from workers.proxy import ServiceHandler
 from workers.timers import TimerWheel
 from workers.tls_engine import TLSEngine
-from workers.upstream.transport import Transport, UpstreamServer
+from workers.upstream.servers import Servers
+from workers.upstream.transport import Transport
 
 
 @dataclass(frozen=True)
@@ -132,22 +134,17 @@ class Clock:
         wait_until(lambda: done, pause=gevent.sleep)
 
 
-class Rigid:
-    """A balancer with the servers in turn."""
+class Rigid(Servers):
+    """A balancer of servers that are always there."""
 
-    def __init__(self, servers: Iterable[UpstreamServer]) -> None:
-        self.servers = list(servers)
-        self.picked = 0
-
-    def pick(self) -> UpstreamServer | None:
-        if not self.servers:
-            return None
-        self.picked += 1
-        return self.servers[self.picked % len(self.servers)]
+    def __init__(self, urls: Iterable[str]) -> None:
+        super().__init__("web@test", LoadBalancer(pass_host_header=True), [Server(url=url) for url in urls])
 
 
 class Found:
     """A route."""
+
+    name = "web@test"
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -188,7 +185,7 @@ class Stage:
         self.upstream = Upstream(script) if script is not None else None
         self.transport = transport(self.clock.wheel) if transport else Transport(wheel=self.clock.wheel)
         url = url or (self.upstream.url if self.upstream else "")
-        self.balancer = Rigid([UpstreamServer(url)] if url else [])
+        self.balancer = Rigid([url] if url else [])
         if handler is None and url:
             handler = ServiceHandler("web@test", self.balancer, self.transport, pass_host_header)
         self.table = Everything(handler)

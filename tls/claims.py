@@ -27,7 +27,7 @@ class OptionBook:
     `hosts`: option name by host. `fallen`: by router.
     """
 
-    __slots__ = ("_claims", "_default", "_rivals", "fallen", "hosts")
+    __slots__ = ("_claims", "_default", "_rivals", "fallen", "hostless", "hosts")
 
     def __init__(self, default: str = DEFAULT_OPTION) -> None:
         self._default = default
@@ -36,6 +36,8 @@ class OptionBook:
         """Host -> router -> option."""
         self.fallen: Mapping[str, Fall] = {}
         self.hosts: NameTable[str] = NameTable()
+        self.hostless = 0
+        """Routers whose rule names no host, so that any server name may be theirs."""
 
     def replaced(self, changes: Mapping[str, OptionClaim | None]) -> tuple[OptionBook, set[str]]:
         """A book with `changes` (by router; None: it claims nothing any more), and whose standing turned by it.
@@ -65,6 +67,7 @@ class _Change:
         self._fallen = dict(old.fallen)
         self._own: dict[str, dict[str, str]] = {}
         """Hosts that are touched, with their rivals copied: other books share the old ones."""
+        self._more_hostless = 0
 
     def carry_out(self) -> tuple[OptionBook, set[str]]:
         for router, claim in self._changes.items():
@@ -72,11 +75,13 @@ class _Change:
         turned = self._judge(self._unsettled())
         book = OptionBook(self._old._default)
         book._claims, book._rivals, book.fallen = self._claims, self._rivals, self._fallen
+        book.hostless = self._old.hostless + self._more_hostless
         book.hosts = self._assigned(turned)
         return book, turned
 
     def _exchange(self, router: str, claim: OptionClaim | None) -> None:
         old = self._claims.pop(router, None)
+        self._more_hostless += _is_hostless(claim) - _is_hostless(old)
         for host in _hosts_of(old):
             self._touch(host).pop(router, None)
         for host in _hosts_of(claim):
@@ -137,6 +142,10 @@ class _Change:
         """What a router still standing wants (they agree), else the default."""
         standing = (option for router, option in rivals.items() if router not in self._fallen)
         return next(standing, self._old._default)
+
+
+def _is_hostless(claim: OptionClaim | None) -> bool:
+    return claim is not None and not claim.hosts
 
 
 def _hosts_of(claim: OptionClaim | None) -> Iterable[str]:

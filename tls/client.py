@@ -134,7 +134,7 @@ class ClientContext:
         connection = ClientConnection(self._context, transport)
         connection.peer_cert_uri = self.settings.peer_cert_uri
         name = (self.settings.server_name or host).removesuffix(".")
-        if not _is_address(name):
+        if name and not _is_address(name):
             connection.set_tlsext_host_name(name.encode("ascii" if name.isascii() else "idna"))
         if not self.settings.insecure_skip_verify:
             openssl.expect_host(connection, name)

@@ -7,7 +7,7 @@ refused: an option that is missing or broken closes the connection, it never bec
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tls.alerts import UNRECOGNIZED_NAME, HandshakeRefused
@@ -71,7 +71,7 @@ def _reason_to_fall(claim: OptionClaim, options: Mapping[str, set[str]], default
 class TLSTable:
     """Options by host, certificates by name, ACME challenges. Replaced whole by a reload."""
 
-    __slots__ = ("_challenges", "_default", "_hosts", "_options", "_store")
+    __slots__ = ("_challenges", "_default", "_hosts", "_options", "_store", "has_catch_all")
 
     def __init__(
         self,
@@ -81,21 +81,43 @@ class TLSTable:
         *,
         default: str = DEFAULT_OPTION,
         challenges: Mapping[str, Bundle] | None = None,
+        hostless: bool = False,
     ) -> None:
-        """`options`: the usable ones by name; a name that is referred to and not there closes connections."""
+        """`options`: the usable ones by name; a name that is referred to and not there closes connections.
+
+        `hostless`: there are HTTPS routers whose rule names no host.
+        """
         self._store = store
         self._options = options
         self._hosts: NameTable[str] = hosts or NameTable()
         self._default = default
         self._challenges = challenges or {}
+        self.has_catch_all = hostless or self._hosts.has_catch_all
+        """Is there an HTTPS router for any server name?"""
 
     def option_name(self, server_name: str) -> str:
         """The option of a normalized server name, whether it is usable or not."""
         return self._hosts.find(server_name) or self._default
 
-    def select(self, hello: ClientHello, local_ip: str = "") -> Selection:
-        """Raises HandshakeRefused; write its `record`, then close."""
-        name = self.option_name(hello.server_name)
+    @property
+    def has_routers(self) -> bool:
+        """Is there any HTTPS router?"""
+        return self.has_catch_all or len(self._hosts) > 0
+
+    def is_named(self, server_name: str) -> bool:
+        """Is there an HTTPS router for just this (normalized) name or its wildcard?"""
+        return self._hosts.find_named(server_name) is not None
+
+    def is_challenged(self, server_name: str, alpn: Sequence[bytes]) -> bool:
+        """Does an ACME server ask, and is the answer here?"""
+        return ACME_PROTOCOL in alpn and server_name in self._challenges
+
+    def select(self, hello: ClientHello, local_ip: str = "", option: str = "") -> Selection:
+        """`option`: what a TCP router wants, for HTTPS the one of the server name.
+
+        Raises HandshakeRefused; write its `record`, then close.
+        """
+        name = option or self.option_name(hello.server_name)
         settings = self._options.get(name)
         if settings is None:
             raise HandshakeRefused(f"TLS option {name!r} is missing or broken", None)

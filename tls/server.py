@@ -20,11 +20,13 @@ one (reload of the static configuration, upgrade).
 
 from __future__ import annotations
 
+import functools
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from cryptography import x509
 from OpenSSL import SSL
 
 from tls import ciphers, openssl
@@ -65,6 +67,18 @@ class ServerConnection(SSL.Connection):
     def resumed(self) -> bool:
         """Whether the handshake took up an earlier session."""
         return openssl.was_resumed(self)
+
+    @functools.cached_property
+    def client_certificates(self) -> Sequence[x509.Certificate]:
+        """What the client presented, its own certificate first; empty if it has none. After the handshake.
+
+        Of a resumed session only the client's own: tickets do not carry the rest of the chain.
+        """
+        own = self.get_peer_certificate(as_cryptography=True)
+        if own is None:
+            return ()
+        others = self.get_peer_cert_chain(as_cryptography=True) or ()
+        return (own, *(one for one in others if one != own))
 
     def _check_name(self) -> None:
         name = (self.get_servername() or b"").decode("latin-1")

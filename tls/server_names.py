@@ -104,5 +104,14 @@ class NameTable(Generic[Value]):
             found = self._wildcard.get(parent_name(name))
         return self._catch_all if found is None else found
 
+    def find_named(self, name: str) -> Value | None:
+        """As `find`, but the catch-all is no answer."""
+        found = self._exact.get(name)
+        return self._wildcard.get(parent_name(name)) if found is None else found
+
+    @property
+    def has_catch_all(self) -> bool:
+        return self._catch_all is not None
+
     def __len__(self) -> int:
         return len(self._exact) + len(self._wildcard) + (self._catch_all is not None)

@@ -36,6 +36,8 @@ from workers.middlewares.chains import MiddlewareState
 from workers.reload import Pacer
 from workers.routers import RouterState
 from workers.runtime import Runtime
+from workers.tcp import api as tcp
+from workers.udp import api as udp
 
 _JSON: Final = ((b"Content-Type", b"application/json"),)
 _JSON_UTF8: Final = ((b"Content-Type", b"application/json; charset=UTF-8"),)
@@ -73,11 +75,11 @@ class APIHandler:
                 ("http/routers", "router", self._routers),
                 ("http/services", "service", self._services),
                 ("http/middlewares", "middleware", self._middlewares),
-                ("tcp/routers", "router", list),
-                ("tcp/services", "service", list),
-                ("tcp/middlewares", "middleware", list),
-                ("udp/routers", "router", list),
-                ("udp/services", "service", list),
+                ("tcp/routers", "router", lambda: tcp.list_routers(runtime().tcp)),
+                ("tcp/services", "service", lambda: tcp.list_services(runtime().tcp)),
+                ("tcp/middlewares", "middleware", lambda: tcp.list_middlewares(runtime().tcp)),
+                ("udp/routers", "router", lambda: udp.list_routers(runtime().udp)),
+                ("udp/services", "service", lambda: udp.list_services(runtime().udp)),
             )
         }
 
@@ -173,6 +175,7 @@ class APIHandler:
             name: describe_middleware(state, users) for name, state in sorted(runtime.middlewares.items())
         }
         members = {"routers": routers, "middlewares": middlewares, "services": dict(sorted(services.items()))}
+        members |= tcp.rawdata(runtime.tcp) | udp.rawdata(runtime.udp)
         exchange.respond(200, _JSON, go_json({key: value for key, value in members.items() if value}))
 
     def _findings(self, exchange: Exchange) -> None:
@@ -201,8 +204,8 @@ class APIHandler:
                         "services": _counts(services, 0, broken),
                         "middlewares": _count_middlewares(runtime.middlewares.values()),
                     },
-                    "tcp": {"routers": nothing, "services": nothing, "middlewares": nothing},
-                    "udp": {"routers": nothing, "services": nothing},
+                    "tcp": tcp.overview(runtime.tcp),
+                    "udp": udp.overview(runtime.udp),
                     "certificates": nothing,
                     "features": {"tracing": "", "metrics": "", "accessLog": False},
                     "providers": _providers(self._static),

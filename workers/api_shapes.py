@@ -18,6 +18,7 @@ from workers.middlewares.chains import MiddlewareState
 from workers.routers import RouterState
 from workers.runtime import Runtime
 from workers.services import ServiceState
+from workers.upstream.sticky import cookie_name
 
 _OBSERVABILITY: Final = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
 
@@ -47,11 +48,19 @@ def describe_service(state: ServiceState, used_by: Mapping[str, list[str]]) -> d
     balancer = state.config.load_balancer
     if balancer is not None:
         members["loadBalancer"] = _describe_balancer(balancer, state)
+    for kind, holder in (("loadBalancer", balancer), ("weighted", state.config.weighted)):
+        if state.built and holder is not None and holder.sticky is not None and holder.sticky.cookie is not None:
+            members[kind]["sticky"]["cookie"]["name"] = cookie_name(state.name, holder.sticky.cookie)
     members |= listed("error", state.errors) | {"status": "disabled" if state.errors else "enabled"}
     members |= listed("usedBy", used_by.get(state.name, ()))
     if state.built and state.servers and not state.errors:
-        members["serverStatus"] = {server.url: "UP" for server in state.servers}
+        members["serverStatus"] = _server_status(state)
     return members
+
+
+def _server_status(state: ServiceState) -> dict[str, str]:
+    candidates = state.balanced.balancer.candidates if state.balanced is not None else ()
+    return {one.name: "UP" if one.passed_check else "DOWN" for one in candidates}
 
 
 def _describe_balancer(balancer: LoadBalancer, state: ServiceState) -> dict[str, Any]:

@@ -24,9 +24,13 @@ from workers.middlewares.base import Surroundings
 from workers.models import models_of
 from workers.reload import Reloader
 from workers.runtime import Changes, Runtime
-from workers.services import DEFAULT_TRANSPORT
+from workers.shared import SharedState
+from workers.timers import current_wheel
 from workers.tls_engine import TLSEngine
-from workers.upstream.transport import Transport
+from workers.udp.draining import drain
+from workers.udp.servers import udp_servers
+from workers.upstream.health import HealthBoard
+from workers.upstream.transports import TransportBook
 
 POLL_SECONDS = 0.05
 """How often a stopping worker looks whether its last connection is gone."""
@@ -43,17 +47,25 @@ class DataPlane:
         slot: Slot,
         log: logging.Logger,
         tls: TLSEngine | None = None,
+        shared: SharedState | None = None,
     ) -> None:
-        """`tls` None: nothing is served through TLS (only meant for looking at what routers become)."""
+        """`tls` None: nothing is served through TLS (only meant for looking at what routers become).
+
+        `shared` None: limits and breakers are this data plane's own.
+        """
         self._static = static
+        self._page = page
         self._slot = slot
         self._log = log
         self._listeners = listeners
         self._tls = tls
+        self._shared = shared if shared is not None else SharedState.private()
         self._servers = {
             name: EntryPointServer(name, static.entry_points[name], listener, slot, log, tls=tls)
             for name, listener in listeners.items()
+            if static.entry_points[name].protocol == "tcp"
         }
+        self._udp_servers = udp_servers(static, listeners, log)
         self._internal = InternalServices(static, page, self._answer_api)
         self._reloader = Reloader(self._first_runtime(), self._swap)
         self._api = APIHandler(
@@ -63,31 +75,31 @@ class DataPlane:
 
     def _first_runtime(self) -> Runtime:
         """What answers before the first generation: the internal routers alone."""
-        static, transport = self._static, self._default_transport()
+        static, transports = self._static, TransportBook.first(self._static.servers_transport)
+        transports.report(self._log)
         environment = Environment(
             entry_points=frozenset(self._servers),
             default_entry_points=default_entry_points(static),
             default_rule_syntax=static.core.default_rule_syntax,
             internal=self._internal,
-            transports={DEFAULT_TRANSPORT: transport},
+            transports=transports,
             models=models_of(static),
-            surroundings=Surroundings(static, self._log, None, transport),
+            surroundings=Surroundings(static, self._log, self._shared, transports.own),
+            health=HealthBoard(self._shared, current_wheel(), self._may_probe),
             default_certificate=self._tls.default if self._tls is not None else None,
             strict_tls_options=static.core.strict_tls_options,
             precedence=[name.lower() for name in static.providers.precedence],
+            udp_entry_points=[name for name, one in static.entry_points.items() if one.protocol == "udp"],
         )
         changes = Changes(routers=dict(internal_routers(static)), middlewares=dict(internal_middlewares(static)))
         return Runtime(environment).updated(0, changes, lambda: None)
 
-    def _default_transport(self) -> Transport:
-        options = self._static.servers_transport
-        timeouts = options.forwarding_timeouts
-        return Transport(
-            dial_timeout_seconds=timeouts.dial_timeout_seconds,
-            response_header_timeout_seconds=timeouts.response_header_timeout_seconds,
-            idle_conn_timeout_seconds=timeouts.idle_conn_timeout_seconds,
-            max_idle_per_host=options.max_idle_conns_per_host,
-        )
+    def _may_probe(self) -> bool:
+        """Health checks are made by one worker: the first one that is not about to go."""
+        for slot in self._page.live_slots():
+            if not slot[Cell.DRAINING]:
+                return slot.index == self._slot.index
+        return True
 
     def _answer_api(self, exchange: Exchange) -> None:
         self._api(exchange)
@@ -98,6 +110,9 @@ class DataPlane:
             server.table = runtime.tables[name]
             server.secure_table = runtime.secure_tables[name]
             server.tls_table = runtime.tls_tables[name]
+            server.tcp_table = runtime.tcp.tables[name]
+        for name, udp_server in self._udp_servers.items():
+            udp_server.table = runtime.udp.tables[name]
 
     @property
     def runtime(self) -> Runtime:
@@ -107,6 +122,8 @@ class DataPlane:
         """Begin to accept."""
         for server in self._servers.values():
             server.start()
+        for udp_server in self._udp_servers.values():
+            udp_server.start()
 
     def apply(self, descriptor: int) -> None:
         """Switch to the generation in `descriptor` (which stays the caller's) and acknowledge it.
@@ -128,7 +145,9 @@ class DataPlane:
         Returns when everything is over; the entry points do it side by side.
         """
         self._slot[Cell.DRAINING] = 1
-        gevent.joinall([gevent.spawn(self._terminate_one, name) for name in self._servers])
+        endings = [gevent.spawn(self._terminate_one, name) for name in self._servers]
+        endings += [gevent.spawn(self._terminate_udp, name) for name in self._udp_servers]
+        gevent.joinall(endings)
 
     def _terminate_one(self, name: str) -> None:
         server, life_cycle = self._servers[name], self._static.entry_points[name].transport.life_cycle
@@ -141,11 +160,17 @@ class DataPlane:
             self._log.warning("entry point %s: %d connections cut after the grace period", name, server.active)
         server.abort()
 
+    def _terminate_udp(self, name: str) -> None:
+        drain(self._udp_servers[name], self._static.entry_points[name].transport.life_cycle, self._log)
+        self._listeners[name].close()
+
     def quit(self) -> None:
         """Stop at once; what is under way is cut."""
         for server in self._servers.values():
             server.stop_accepting()
             server.abort()
+        for udp_server in self._udp_servers.values():
+            udp_server.abort()
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -21,10 +21,11 @@ from workers.dates import DateLine
 from workers.exchange import Request
 from workers.forwarded import ForwardedPolicy
 from workers.http1.options import ConnectionOptions, Observer, Table
-from workers.http1.server import ServerConnection
 from workers.http1.target import TargetPolicy
-from workers.opening import Opening
+from workers.opening import Opening, Served
+from workers.proxied import ProxyPolicy
 from workers.stream import Stream
+from workers.tcp.table import NO_ROUTES
 from workers.timers import TimerWheel, current_wheel
 from workers.tls_engine import TLSEngine
 
@@ -41,7 +42,7 @@ _READ: Final = 1
 class EntryPointServer:
     """Accepts and serves. All methods from greenlets of the worker's hub.
 
-    `table` or `secure_table` is read once a request, `tls_table` once a TLS connection.
+    `table` or `secure_table` is read once a request, `tls_table` and `tcp_table` once a connection.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class EntryPointServer:
         self.table: Table | None = None
         self.secure_table: Table | None = None
         self.tls_table: TLSTable | None = None
+        self.tcp_table = NO_ROUTES
         self.tls = tls
         self.draining = False
         self.observer: Observer | None = None
@@ -72,7 +74,8 @@ class EntryPointServer:
         self._log = log
         self._policy = ForwardedPolicy(options)
         self._options = _connection_options(options)
-        self._connections: set[ServerConnection | Opening] = set()
+        self._proxied = ProxyPolicy(options.proxy_protocol) if options.proxy_protocol is not None else None
+        self._connections: set[Served | Opening] = set()
         self._published = (0, 0, 0)
         self._hub: Any = get_hub()
         self._watcher: Any = None
@@ -111,21 +114,30 @@ class EntryPointServer:
         connection = socket.socket(self._listener.family, self._listener.type, 0, descriptor)
         connection.setblocking(False)
         stream = Stream(connection, self.wheel)
-        opening = Opening(stream, _peer_ip(address), address[1], self, self._policy, self._options, self._log)
+        opening = Opening(
+            stream,
+            _peer_ip(address),
+            address[1],
+            self,
+            self._policy,
+            self._options,
+            self._log,
+            self._proxied,
+        )
         self._connections.add(opening)
         self._hub.loop.run_callback(greenlet(self._serve, self._hub).switch, opening)
         return True
 
     def _serve(self, opening: Opening) -> None:
         connections = self._connections
-        one: Opening | ServerConnection = opening
+        one: Opening | Served = opening
         try:
             served = opening.run()
-            if served is not None:
-                connections.discard(opening)
+            while served is not None:
+                connections.discard(one)
                 connections.add(served)
                 one = served
-                served.run()
+                served = served.run()
         except Exception:
             self._log.exception("entry point %s: %r", self.name, one)
         finally:
@@ -223,4 +235,7 @@ def _connection_options(options: EntryPoint) -> ConnectionOptions:
         keep_alive_max_time_seconds=options.transport.keep_alive_max_time_seconds,
         max_header_bytes=http.max_header_bytes,
         target_policy=TargetPolicy(http.sanitize_path, http.encode_query_semicolons),
+        max_concurrent_streams=options.http2.max_concurrent_streams,
+        max_decoder_table_bytes=options.http2.max_decoder_header_table_size,
+        max_encoder_table_bytes=options.http2.max_encoder_header_table_size,
     )

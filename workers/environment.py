@@ -11,7 +11,8 @@ from tls.store import Bundle
 from workers.exchange import Handler
 from workers.middlewares.base import Surroundings
 from workers.models import Model
-from workers.upstream.transport import Transport
+from workers.upstream.health import HealthBoard
+from workers.upstream.transports import TransportBook
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -21,13 +22,16 @@ class Environment(msgspec.Struct, frozen=True):
     default_entry_points: Sequence[str]
     default_rule_syntax: str
     internal: Callable[[str], Handler | str]
-    transports: Mapping[str, Transport]
+    transports: TransportBook
+    """Those of the static configuration."""
     models: Mapping[str, Model]
     surroundings: Surroundings
+    health: HealthBoard
     precedence: Sequence[str] = ()
     """Providers whose routers win among equal priorities, first to last."""
     default_certificate: Bundle | None = None
     strict_tls_options: bool = False
+    udp_entry_points: Sequence[str] = ()
 
     def precedence_of(self, router: str) -> int:
         """Place of the router's provider; one that is not listed comes last."""

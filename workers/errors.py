@@ -89,6 +89,9 @@ NOT_FOUND: Final = Failure("not_found", Side.CLIENT, 404, Answer.TEXT, b"404 pag
 MISDIRECTED: Final = Failure("misdirected", Side.CLIENT, 421, Answer.TEXT, b"Misdirected Request\n")
 
 # Around the upstream server.
+BODY_TOO_LARGE: Final = Failure(
+    "request_body_too_large", Side.CLIENT, 413, Answer.TEXT, b"Request body too large\n"
+)
 NO_SERVER: Final = Failure("no_server", Side.PROXY, 503, Answer.TEXT, b"no available server\n")
 CONNECT_REFUSED: Final = Failure("connect_method", Side.CLIENT, 501, Answer.EMPTY, closes=True)
 
@@ -114,7 +117,7 @@ PROTOCOL_UNAVAILABLE: Final = _gateway("protocol_unavailable", 500, _500)  # h2c
 STREAM_REFUSED: Final = _gateway("stream_refused", 502, _502, Retry.ALWAYS)  # HTTP/2: not processed, for certain
 STREAM_RESET: Final = _gateway("stream_reset", 500, _500)
 HTTP2_BROKEN: Final = _gateway("http2_broken", 500, _500)
-PING_TIMEOUT: Final = _gateway("ping_timeout", 502, _502)
+PING_TIMEOUT: Final = _gateway("ping_timeout", 500, _500)
 RESPONSE_TOO_LARGE: Final = _gateway("response_too_large", 500, _500)
 WRONG_UPGRADE: Final = _gateway("wrong_upgrade", 500, _500)
 BODY_CUT: Final = _gateway("body_cut", 502, _502)  # the response had begun: the client sees it cut

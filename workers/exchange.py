@@ -8,8 +8,8 @@ change it freely until the proxy step sends it on.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 from workers.errors import Failure
@@ -94,9 +94,22 @@ class Request:
         self.headers_touched = True
         self._headers = value
 
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """One more line, of a name that the entry point adds nothing to; `headers` does not have to be made."""
+        self._headers.append((name, value))
+
+    def replace_headers(self, lower_names: Collection[bytes], lines: Sequence[Header]) -> None:
+        """Remove all lines of these names, then add `lines`; for names as in `add_header`."""
+        self._headers = [header for header in self._headers if header[0].lower() not in lower_names]
+        self._headers += lines
+
     def header_values(self, lower_name: bytes) -> list[bytes]:
         """Values of all lines of one header, in order."""
         return [value for name, value in self.headers if name.lower() == lower_name]
+
+    def received_values(self, lower_name: bytes) -> list[bytes]:
+        """As header_values, for names that the entry point has nothing to add to; leaves the fast path open."""
+        return [value for name, value in self._headers if name.lower() == lower_name]
 
     def query_values(self) -> dict[bytes, list[bytes]]:
         """Decoded query parameters, in order; parameters with a broken escape are left out."""
@@ -228,6 +241,14 @@ class Note:
         """How often a server was asked."""
 
 
+class Cancellable(Protocol):
+    """What a client waits for."""
+
+    def shutdown(self) -> None:
+        """Nobody waits any more: end it. Any greenlet may call this, and more than once."""
+        ...
+
+
 class Exchange(ABC):
     """One request and the way to answer it; made by a protocol server, used by handlers in its greenlet.
 
@@ -250,7 +271,7 @@ class Exchange(ABC):
         """Status sent to the client, 0 as long as there is none."""
         self.client_gone = False
         """The client has been seen to go away: nobody waits for the response any more."""
-        self.upstream: Stream | None = None
+        self.upstream: Cancellable | None = None
         """What to shut down when the client goes away: the connection that is asked on its behalf."""
         self.hooks: list[HeadHook] | None = None
         """Called in reverse order with every final head (local ones too) before it is sent."""

@@ -29,6 +29,7 @@ DATE: Final = 1024
 TRAILER: Final = 2048
 TE: Final = 4096
 NAMELESS: Final = 8192  # a folded line, as the C parser hands it out
+ANONYMOUS: Final = 16384  # set by a middleware: the peer is not to be appended to X-Forwarded-For
 
 _KINDS: Final[dict[bytes, int]] = {
     b"": NAMELESS,
@@ -224,7 +225,7 @@ def _for_server(request: Request) -> list[Header]:
         kept.append((b"Te", b"trailers"))
     if request.upgrade:
         kept += ((b"Connection", b"Upgrade"), (b"Upgrade", request.upgrade))
-    if request.client.policy.append_peer:
+    if request.client.policy.append_peer and not request.marks & ANONYMOUS:
         chain.append(request.client.ip.encode())
     if chain:
         kept.append((b"X-Forwarded-For", b", ".join(chain)))

@@ -1,30 +1,21 @@
 """The end of a handler chain: choose a server, send the request there, relay the answer.
 
-A reused connection may have been closed by its server a moment ago. Such a failure is repaired here on another
-connection to the same server, if that is safe; any other failure is the answer (no other server is tried).
+What one request to one server is, repairs included, is in `upstream/attempt.py`; here are the refusals before
+it, the server's choice, and the account of it for log and metrics.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from time import perf_counter
 
 from workers import errors
-from workers.errors import Failure, ProxyError, Retry
-from workers.exchange import Exchange, Request
+from workers.errors import Failure, ProxyError
+from workers.exchange import Exchange
 from workers.headers import upstream_head
-from workers.http1.client import forward
-from workers.upstream.transport import Transport, UpstreamServer
-
-_REPLAYABLE_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
-_REPLAY_KEYS: Final = frozenset({b"idempotency-key", b"x-idempotency-key"})
-
-
-class Balancer(Protocol):
-    """Chooses a server for each request."""
-
-    def pick(self) -> UpstreamServer | None:
-        """None if there is no server to choose."""
-        ...
+from workers.upstream.attempt import attempt
+from workers.upstream.candidate import Candidate
+from workers.upstream.servers import Servers, Tracker
+from workers.upstream.transport import Transport
 
 
 class ServiceHandler:
@@ -38,7 +29,7 @@ class ServiceHandler:
     def __init__(
         self,
         name: str,
-        balancer: Balancer,
+        balancer: Servers,
         transport: Transport,
         pass_host_header: bool = True,
         flush_interval_seconds: float = 0.1,
@@ -56,25 +47,49 @@ class ServiceHandler:
         if request.upgrade and not _is_printable(request.upgrade):
             exchange.respond_error(errors.MALFORMED_UPGRADE)
             return
-        server = self.balancer.pick()
+        balancer = self.balancer
+        server = balancer.pick(exchange)
         if server is None:
             exchange.respond_error(errors.NO_SERVER)
             return
         host = request.host_header if self._pass_host_header and request.host_header else server.host_header
-        head = upstream_head(request, host)
-        transport = self._transport
-        while True:
-            connection = transport.acquire(server)
-            exchange.upstream = connection.stream
-            if exchange.client_gone:
-                connection.close()
-                raise ProxyError(errors.CLIENT_GONE)
-            try:
-                forward(exchange, connection, head, transport.response_header_ticks)
-                return
-            except ProxyError as error:
-                if not (connection.is_reused and _may_retry(error.failure, request)):
-                    raise
+        head = server.with_path(upstream_head(request, host), request.method)
+        note, tracker = exchange.note, balancer.tracker
+        if note is None and tracker is None:
+            attempt(exchange, self._transport, server, head)
+        elif tracker is None:
+            self._noted(exchange, server, head)
+        else:
+            self._tracked(exchange, server, head, tracker)
+
+    def _tracked(self, exchange: Exchange, server: Candidate, head: bytes, tracker: Tracker) -> None:
+        """An attempt that the balancer learns from."""
+        failure: Failure | None = None
+        tracker.begin(server, exchange)
+        try:
+            self._noted(exchange, server, head)
+        except ProxyError as error:
+            failure = error.failure
+            raise
+        finally:
+            tracker.end(server, exchange, failure)
+
+    def _noted(self, exchange: Exchange, server: Candidate, head: bytes) -> None:
+        """An attempt with its account, if one is kept."""
+        note = exchange.note
+        if note is None:
+            attempt(exchange, self._transport, server, head)
+            return
+        note.service, note.server = self.name, server.name
+        note.attempts += 1
+        started = perf_counter()
+        try:
+            attempt(exchange, self._transport, server, head)
+        except ProxyError as error:
+            note.origin_status = error.failure.status
+            raise
+        finally:
+            note.origin_seconds += perf_counter() - started
 
     def __repr__(self) -> str:
         return f"<ServiceHandler {self.name}>"
@@ -82,17 +97,3 @@ class ServiceHandler:
 
 def _is_printable(token: bytes) -> bool:
     return all(32 <= byte < 127 for byte in token)
-
-
-def _may_retry(failure: Failure, request: Request) -> bool:
-    if failure.retry is Retry.REUSED:
-        return _is_replayable(request)
-    return failure.retry is Retry.ALWAYS and request.content_length == 0
-
-
-def _is_replayable(request: Request) -> bool:
-    if request.content_length != 0:
-        return False
-    if request.method in _REPLAYABLE_METHODS:
-        return True
-    return any(name.lower() in _REPLAY_KEYS for name, _ in request.headers)

@@ -18,13 +18,16 @@ from tls.selection import OptionClaim, TLSTable
 from workers.building import BuildError
 from workers.environment import Environment
 from workers.middlewares.chains import Chains, MiddlewareState
-from workers.proxy import Balancer, ServiceHandler
 from workers.router_tls import Books, Copy, claims_of, copies, updated_books
 from workers.router_trees import Children, children_of, families_of
 from workers.routers import Builders, RouterState, build_router, build_unreachable
 from workers.routing.table import Route, RoutingTable
-from workers.services import ServiceBuilder, ServiceState, server_balancer
+from workers.services import ServiceBuilder, ServiceState
+from workers.tcp.environment import TCPEnvironment
+from workers.tcp.runtime import TCPChanges, TCPRuntime
 from workers.tls_state import TLSChanges, TLSState
+from workers.udp.runtime import UDPRuntime
+from workers.upstream.servers import Servers
 
 
 class Changes(msgspec.Struct):
@@ -43,9 +46,13 @@ class Changes(msgspec.Struct):
     udp_services: dict[str, UDPService | None] = {}
     tls: TLSChanges = msgspec.field(default_factory=TLSChanges)
 
+    @property
+    def tcp(self) -> TCPChanges:
+        return TCPChanges(self.tcp_routers, self.tcp_services, self.tcp_middlewares, self.tcp_servers_transports)
 
-Swap = tuple[ServiceHandler, Balancer]
-"""A living load balancer and its new servers."""
+
+Swap = tuple[ServiceState, Servers]
+"""A service whose load balancer lives on, and its new servers."""
 
 Pause = Callable[[], None]
 """Called between units of work, so that requests never wait long for a change."""
@@ -60,6 +67,7 @@ class Runtime:
 
     __slots__ = (
         "books",
+        "checked",
         "children",
         "configured",
         "endpoints",
@@ -70,8 +78,11 @@ class Runtime:
         "secure_tables",
         "services",
         "tables",
+        "tcp",
         "tls",
         "tls_tables",
+        "transports",
+        "udp",
     )
 
     def __init__(self, environment: Environment) -> None:
@@ -81,6 +92,8 @@ class Runtime:
         self.children: Children = {}
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
+        self.checked: set[str] = set()
+        """Names of services with health checks."""
         self.middlewares: dict[str, MiddlewareState] = {}
         self.endpoints: dict[str, list[Server]] = {}
         self.tls = TLSState(environment.default_certificate)
@@ -88,6 +101,9 @@ class Runtime:
         self.tables: dict[str, RoutingTable] = {name: RoutingTable.build(()) for name in environment.entry_points}
         self.secure_tables = self.tables.copy()
         self.tls_tables = self._hello_tables()
+        self.tcp = TCPRuntime(TCPEnvironment.of(environment))
+        self.udp = UDPRuntime(environment.udp_entry_points)
+        self.transports = environment.transports
 
     def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
         """The next runtime, to be put in force at once.
@@ -101,9 +117,11 @@ class Runtime:
         new.services = self.services.copy()
         new.endpoints = self.endpoints.copy()
         new.middlewares = self.middlewares.copy()
+        new.checked = self.checked.copy()
         swaps: list[Swap] = []
         other = new._update_middlewares(changes.middlewares)
-        rebuilt = new._update_services(changes, other, swaps)
+        new.transports, reached = self.transports.updated(changes.servers_transports)
+        rebuilt = new._update_services(changes, other, reached, swaps)
         new.tls, stale_options = self.tls.updated(changes.tls, pause)
         names = set(changes.routers)
         if rebuilt or other:
@@ -126,13 +144,23 @@ class Runtime:
             new.tls_tables = new._hello_tables()
         else:
             new.tls_tables = self.tls_tables
-        for handler, balancer in swaps:  # last: no request may meet new servers behind an old route
-            handler.balancer = balancer
+        new.tcp = self.tcp.updated(changes.tcp, new.tls, stale_options, pause)
+        new.udp = self.udp.updated(changes.udp_routers, changes.udp_services, self.environment)
+        for state, servers in swaps:  # last: no request may meet new servers behind an old route
+            assert state.balanced is not None
+            state.balanced.balancer = servers
+            if state.monitor is not None:
+                state.monitor.refresh()
+        new._settle_monitors(self)
+        new.transports.retire()
         return new
 
     def _hello_tables(self) -> dict[str, TLSTable]:
         tls = self.tls
-        return {name: TLSTable(tls.store, tls.settings, book.hosts) for name, book in self.books.items()}
+        return {
+            name: TLSTable(tls.store, tls.settings, book.hosts, hostless=book.hostless > 0)
+            for name, book in self.books.items()
+        }
 
     def _claims(self, name: str, config: Router) -> dict[str, OptionClaim]:
         """What the router asks of TLS, by entry point."""
@@ -149,11 +177,13 @@ class Runtime:
                 self.middlewares[name] = MiddlewareState(name, config)
         return set(changes)
 
-    def _update_services(self, changes: Changes, middlewares: set[str], swaps: list[Swap]) -> set[str]:
+    def _update_services(
+        self, changes: Changes, middlewares: set[str], transports: set[str], swaps: list[Swap]
+    ) -> set[str]:
         """Apply service and endpoint changes; return the names of services whose handler is another now.
 
-        `middlewares`: those that changed. Load balancers that go on living with other servers are added to
-        `swaps`.
+        `middlewares`, `transports`: those that changed. Load balancers that go on living with other servers are
+        added to `swaps`.
         """
         for name, servers in changes.endpoints.items():
             if servers is None:
@@ -163,11 +193,14 @@ class Runtime:
         stale: set[str] = set()
         for name, config in changes.services.items():
             self.services.pop(name, None)
+            self.checked.discard(name)
             if config is not None:
-                self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
+                state = self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
+                if state.is_checked:
+                    self.checked.add(name)
             stale.add(name)
-        for name, state in list(self.services.items()) if middlewares else ():
-            if not state.middlewares.isdisjoint(middlewares):
+        for name, state in list(self.services.items()) if middlewares or transports else ():
+            if not state.middlewares.isdisjoint(middlewares) or state.transport in transports:
                 self.services[name] = ServiceState(name, state.config, state.servers)
                 stale.add(name)
         for name, servers in changes.endpoints.items():
@@ -178,17 +211,26 @@ class Runtime:
     def _swap_servers(self, name: str, servers: list[Server], swaps: list[Swap]) -> bool:
         """Plan to give a living load balancer its new servers; False if it has to be built again."""
         old = self.services[name]
-        state = ServiceState(name, old.config, servers)
-        self.services[name] = state
         if old.balanced is None:
+            self.services[name] = ServiceState(name, old.config, servers)
             return not old.built
         try:
-            swaps.append((old.balanced, server_balancer(servers)))
+            self.services[name], fresh = old.with_servers(servers)
         except BuildError:
+            self.services[name] = ServiceState(name, old.config, servers)
             return False
-        state.handler, state.balanced, state.middlewares = old.handler, old.balanced, old.middlewares
-        state.built = True
+        swaps.append((self.services[name], fresh))
         return True
+
+    def _settle_monitors(self, before: Runtime) -> None:
+        """Watch the servers of services that are in use, and those of no others."""
+        for name in before.checked | self.checked:
+            old, state = before.services.get(name), self.services.get(name)
+            monitor = state.monitor if state is not None else None
+            if old is not None and old.monitor is not None and old.monitor is not monitor:
+                old.monitor.stop()
+            if monitor is not None and (old is None or old.monitor is not monitor):
+                monitor.start()
 
     def _with_parents(self, stale: set[str]) -> set[str]:
         """Services that are stale because one below them is; they are marked to be built anew."""
@@ -240,7 +282,7 @@ class Runtime:
     def _builders(self) -> Builders:
         where = self.environment
         chains = Chains(self.middlewares, where.surroundings)
-        services = ServiceBuilder(self.services, where.internal, where.transports, chains)
+        services = ServiceBuilder(self.services, where.internal, self.transports, chains, where.health)
         return Builders(where, services, chains, self.tls, self.configured, self.children, {})
 
     def _forget_failures(self, router: RouterState | None) -> None:

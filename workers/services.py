@@ -1,4 +1,4 @@
-"""From service configuration to handlers: load balancers, weighted trees, the internal ones.
+"""From service configuration to handlers: load balancers, and services made of services.
 
 A service that cannot be built disables every router that leads to it; nothing is served half. Handlers are
 made when a router first asks for them, as the original does, so an unused broken service disturbs nobody.
@@ -6,39 +6,51 @@ made when a router first asks for them, as the original does, so an unused broke
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from config.http import LoadBalancer, Server, Service, Weighted
+from config.http import Failover, LoadBalancer, Mirroring, Server, Service, Weighted, WeightedEntry
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.units import DurationError, parse_duration
 from workers.building import BuildError
-from workers.errors import NO_SERVER
-from workers.exchange import Exchange, Handler
+from workers.exchange import Handler
 from workers.middlewares.chains import Chains
+from workers.middlewares.statuses import parse_range
 from workers.proxy import ServiceHandler
-from workers.upstream.balancer import WeightedRoundRobin
-from workers.upstream.transport import Transport, UpstreamServer
+from workers.upstream.composed import (
+    Child,
+    ErrorFailoverHandler,
+    FailoverHandler,
+    RendezvousHandler,
+    WeightedHandler,
+)
+from workers.upstream.health import HealthBoard
+from workers.upstream.mirroring import Mirror, MirroringHandler
+from workers.upstream.monitoring import Monitor
+from workers.upstream.servers import Servers
+from workers.upstream.strategies import STRATEGIES
+from workers.upstream.transport import Transport
+from workers.upstream.transports import DEFAULT_TRANSPORT as DEFAULT_TRANSPORT  # noqa: PLC0414
+from workers.upstream.transports import TransportBook
 
-DEFAULT_TRANSPORT: Final = "default@internal"
-STRATEGIES: Final = ("", "wrr")
-_NOT_YET: Final = "is not served by this version of Pointsman"
-
-_KINDS: Final = {
-    "load_balancer": "loadBalancer",
-    "weighted": "weighted",
-    "mirroring": "mirroring",
-    "highest_random_weight": "highestRandomWeight",
-    "failover": "failover",
-}
-_KINDS_NOT_YET: Final = ("mirroring", "highest_random_weight", "failover")
+_KINDS: Final = ("load_balancer", "weighted", "mirroring", "highest_random_weight", "failover")
 
 
 class ServiceState:
     """One service of the running configuration: what was asked for and what became of it."""
 
-    __slots__ = ("balanced", "built", "config", "errors", "handler", "middlewares", "name", "servers")
+    __slots__ = (
+        "asked",
+        "balanced",
+        "built",
+        "config",
+        "errors",
+        "handler",
+        "middlewares",
+        "monitor",
+        "name",
+        "servers",
+    )
 
     def __init__(self, name: str, config: Service, servers: list[Server]) -> None:
         self.name = name
@@ -48,33 +60,79 @@ class ServiceState:
         self.handler: Handler | None = None
         self.balanced: ServiceHandler | None = None
         """The load balancer inside of `handler`, if it is one."""
+        self.monitor: Monitor | None = None
         self.middlewares: set[str] = set()
         """Qualified names of all that it was built with, or could not be built without."""
+        self.asked: set[str] = set()
+        """Qualified names of the services that its middlewares lead to."""
         self.errors: list[str] = []
+
+    @property
+    def transport(self) -> str:
+        """Qualified name of the servers transport that a load balancer uses, empty for other services."""
+        balancer = self.config.load_balancer
+        if balancer is None:
+            return ""
+        reference = balancer.servers_transport
+        return resolve_reference(reference, self.name) if reference else DEFAULT_TRANSPORT
+
+    @property
+    def is_checked(self) -> bool:
+        """Is it configured to watch its servers?"""
+        balancer = self.config.load_balancer
+        return balancer is not None and (
+            balancer.health_check is not None or balancer.passive_health_check is not None
+        )
 
     def children(self) -> list[str]:
         """Qualified names of the services this one sends requests to."""
-        weighted = self.config.weighted
-        return [resolve_reference(entry.name, self.name) for entry in weighted.services] if weighted else []
+        return [resolve_reference(name, self.name) for name in references(self.config)] + list(self.asked)
+
+    def with_servers(self, servers: list[Server]) -> tuple[ServiceState, Servers]:
+        """A twin whose load balancer lives on, and what that is to be given. Raises BuildError."""
+        assert self.balanced is not None
+        assert self.config.load_balancer is not None
+        twin = ServiceState(self.name, self.config, servers)
+        twin.handler, twin.balanced, twin.monitor = self.handler, self.balanced, self.monitor
+        twin.middlewares, twin.asked, twin.built = self.middlewares, self.asked, True
+        before = self.balanced.balancer
+        passive = self.monitor.passive if self.monitor is not None else None
+        return twin, Servers(self.name, self.config.load_balancer, servers, before, passive)
 
     def __repr__(self) -> str:
         return f"<ServiceState {self.name} {'; '.join(self.errors) or 'ok'}>"
 
 
+def references(config: Service) -> Iterator[str]:
+    """The services that a service made of services names, as written."""
+    if config.weighted is not None:
+        yield from (entry.name for entry in config.weighted.services)
+    if config.highest_random_weight is not None:
+        yield from (entry.name for entry in config.highest_random_weight.services)
+    if config.mirroring is not None:
+        yield config.mirroring.service
+        yield from (mirror.name for mirror in config.mirroring.mirrors)
+    if config.failover is not None:
+        yield config.failover.service
+        yield config.failover.fallback
+
+
 class ServiceBuilder:
-    """Builds the handlers of one configuration; `transports` and the internal handlers outlive it."""
+    """Builds the handlers of one configuration; transports, health and the internal handlers outlive it."""
 
     def __init__(
         self,
         states: Mapping[str, ServiceState],
         internal: Callable[[str], Handler | str],
-        transports: Mapping[str, Transport],
+        transports: TransportBook,
         chains: Chains,
+        health: HealthBoard,
     ) -> None:
         self._states = states
         self._chains = chains
         self._internal = internal
         self._transports = transports
+        self._health = health
 
     def handler(self, name: str, above: tuple[str, ...] = ()) -> Handler:
         """Handler of the qualified service `name`. Raises BuildError with the text for the API."""
@@ -100,7 +158,8 @@ class ServiceBuilder:
 
     def _build(self, state: ServiceState, above: tuple[str, ...]) -> None:
         try:
-            state.handler = self._make(state, above)
+            handler = self._make(state, above)
+            state.handler = self._chained(state, handler, above)
         except BuildError as error:
             if str(error) not in state.errors:
                 state.errors.append(str(error))
@@ -121,88 +180,110 @@ class ServiceBuilder:
                 "cannot create service: multi-types service not supported, "
                 "consider declaring two different pieces of service instead"
             )
-        if kinds[0] in _KINDS_NOT_YET:
-            raise BuildError(f"{_KINDS[kinds[0]]} {_NOT_YET}")
-        if config.weighted is not None:
-            handler = self._weighted(state.name, config.weighted, above)
-        else:
-            assert config.load_balancer is not None
-            handler = state.balanced = self._load_balancer(state, config.load_balancer)
-        wrap = self._chains.build(
-            config.middlewares,
-            f"service:{state.name}",
-            state.name,
-            lambda name: self.handler(name, above),
-            state.middlewares,
+        match config:
+            case Service(weighted=Weighted() as weighted):
+                return self._weighted(state.name, weighted, above)
+            case Service(mirroring=Mirroring() as mirroring):
+                return self._mirroring(state.name, mirroring, above)
+            case Service(failover=Failover() as failover):
+                return self._failover(state.name, failover, above)
+            case Service(load_balancer=LoadBalancer() as balancer):
+                state.balanced = self._load_balancer(state, balancer)
+                return state.balanced
+        assert config.highest_random_weight is not None
+        return RendezvousHandler(
+            [self._child(state.name, entry, above) for entry in config.highest_random_weight.services]
         )
+
+    def _chained(self, state: ServiceState, handler: Handler, above: tuple[str, ...]) -> Handler:
+        def service(name: str) -> Handler:
+            state.asked.add(name)
+            return self.handler(name, above)
+
+        owner = f"service:{state.name}"
+        wrap = self._chains.build(state.config.middlewares, owner, state.name, service, state.middlewares)
         return wrap(handler) if wrap is not None else handler
 
     def _load_balancer(self, state: ServiceState, config: LoadBalancer) -> ServiceHandler:
         if config.strategy not in STRATEGIES:
-            known = config.strategy in ("p2c", "hrw", "leasttime")
-            raise BuildError(
-                f'load-balancer strategy "{config.strategy}" {_NOT_YET}'
-                if known
-                else f'unsupported load-balancer strategy "{config.strategy}"'
+            raise BuildError(f'unsupported load-balancer strategy "{config.strategy}"')
+        transport, interval = self._transport(state), _flush_interval(config)
+        handlers: list[ServiceHandler] = []
+        if state.is_checked:
+            state.monitor = Monitor(state.name, config, transport, self._health, lambda: handlers[0].balancer)
+        passive = state.monitor.passive if state.monitor is not None else None
+        servers = Servers(state.name, config, state.servers, passive=passive)
+        handlers.append(
+            ServiceHandler(
+                state.name,
+                servers,
+                transport,
+                pass_host_header=config.pass_host_header,
+                flush_interval_seconds=interval,
             )
-        return ServiceHandler(
-            state.name,
-            server_balancer(state.servers),
-            self._transport(state, config.servers_transport),
-            pass_host_header=config.pass_host_header,
-            flush_interval_seconds=_flush_interval(config),
         )
+        return handlers[0]
 
-    def _transport(self, state: ServiceState, reference: str) -> Transport:
-        name = resolve_reference(reference, state.name) if reference else DEFAULT_TRANSPORT
-        transport = self._transports.get(name)
-        if transport is None:
+    def _transport(self, state: ServiceState) -> Transport:
+        try:
+            return self._transports.find(state.transport)
+        except BuildError as error:
             first = f"for server URL {state.servers[0].url}: getting RoundTripper: " if state.servers else ""
-            raise BuildError(f"error building proxy {first}servers transport not found {name}")
-        return transport
+            raise BuildError(f"error building proxy {first}{error}") from error
 
     def _weighted(self, name: str, config: Weighted, above: tuple[str, ...]) -> Handler:
-        entries: list[tuple[Handler, int]] = []
+        children = []
         for entry in config.services:
-            child = resolve_reference(entry.name, name)
             try:
-                entries.append((self.handler(child, above), 1 if entry.weight is None else entry.weight))
+                children.append(self._child(name, entry, above))
             except BuildError as error:
                 raise BuildError(f'building HTTP service "{entry.name}": {error}') from error
-        return WeightedHandler(WeightedRoundRobin(entries))
+        return WeightedHandler(name, children, config.sticky.cookie if config.sticky is not None else None)
 
+    def _child(self, name: str, entry: WeightedEntry, above: tuple[str, ...]) -> Child:
+        handler = self.handler(resolve_reference(entry.name, name), above)
+        return Child(entry.name, handler, 1 if entry.weight is None else entry.weight)
 
-class WeightedHandler:
-    """Sends each request to one of several services by weight; a zero weight gets nothing."""
+    def _mirroring(self, name: str, config: Mirroring, above: tuple[str, ...]) -> Handler:
+        main = self.handler(resolve_reference(config.service, name), above)
+        mirrors = []
+        for mirror in config.mirrors:
+            handler = self.handler(resolve_reference(mirror.name, name), above)
+            if not 0 <= mirror.percent <= 100:
+                raise BuildError("percent must be between 0 and 100")
+            mirrors.append(Mirror(mirror.name, handler, mirror.percent))
+        limit = -1 if config.max_body_size is None else config.max_body_size
+        return MirroringHandler(main, mirrors, with_body=config.mirror_body is not False, limit_bytes=limit)
 
-    __slots__ = ("_balancer",)
+    def _failover(self, name: str, config: Failover, above: tuple[str, ...]) -> Handler:
+        main = self.handler(resolve_reference(config.service, name), above)
+        fallback = self.handler(resolve_reference(config.fallback, name), above)
+        is_up = self._state_of(resolve_reference(config.service, name))
+        errors = config.errors
+        if errors is not None and errors.status:
+            try:
+                ranges = [parse_range(text) for text in errors.status]
+            except BuildError as error:
+                raise BuildError(
+                    f"error creating failover service {name}: creating HTTP code ranges: {error}"
+                ) from error
+            limit = errors.max_request_body_bytes
+            return ErrorFailoverHandler(main, fallback, ranges, limit, is_up or (lambda: True))
+        if is_up is None:
+            raise BuildError(
+                f"cannot register {config.service} as updater for {name}: "
+                "healthCheck not enabled in config for this WRR service"
+            )
+        return FailoverHandler(main, fallback, is_up)
 
-    def __init__(self, balancer: WeightedRoundRobin[Handler]) -> None:
-        self._balancer = balancer
-
-    def __call__(self, exchange: Exchange) -> None:
-        handler = self._balancer.pick()
-        if handler is None:
-            exchange.respond_error(NO_SERVER)
-        else:
-            handler(exchange)
-
-
-def server_balancer(servers: list[Server]) -> WeightedRoundRobin[UpstreamServer]:
-    """Round robin over the unfenced servers, shuffled so that workers do not march in step.
-
-    Raises BuildError for a URL that cannot be used.
-    """
-    entries = []
-    for server in servers:
-        try:
-            upstream = UpstreamServer(server.url)
-        except ValueError as error:
-            raise BuildError(f"error parsing server URL {server.url}: {error}") from error
-        if not server.fenced:
-            entries.append((upstream, 1 if server.weight is None else server.weight))
-    random.shuffle(entries)
-    return WeightedRoundRobin(entries)
+    def _state_of(self, name: str) -> Callable[[], bool] | None:
+        """Tells whether the service is up; None if it does not watch that."""
+        state = self._states.get(name)
+        balancer = state.config.load_balancer if state is not None else None
+        if state is None or state.balanced is None or balancer is None or balancer.health_check is None:
+            return None
+        handler = state.balanced
+        return lambda: handler.balancer.is_up
 
 
 def _flush_interval(config: LoadBalancer) -> float:

@@ -1,4 +1,4 @@
-"""State that a client sees as one although many workers hold it: token buckets, counts in progress, nonces, breakers.
+"""State that a client sees as one although many workers hold it: buckets, counts, nonces, breakers.
 
 `SharedState` is one worker's door to the cells (config/cells.py). What is asked for is named by an *identity*:
 a digest over everything that must be equal for it to be the same limiter (kind, router or service, position in
@@ -17,6 +17,7 @@ it held a lock): whoever asked must refuse then, not let pass.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 from config.cells import Cells, CellsBusy
 from workers.shared_gauges import Gauge
@@ -30,6 +31,9 @@ class SharedState:
     """Made in the worker, after the fork, with the slot that the master gave it."""
 
     def __init__(self, cells: Cells, slot_index: int) -> None:
+        """Raises ValueError for a slot that the master has not opened."""
+        if slot_index >= cells.used_slots:
+            raise ValueError(f"slot {slot_index} was not opened in the shared cells")
         self._cells = cells
         self._slot_index = slot_index
 
@@ -79,4 +83,14 @@ class SharedState:
         return Record(self._cells, identity, ttl_seconds=ttl_seconds)
 
 
-__all__ = ["CellsBusy", "Gauge", "Record", "SharedState", "TokenBuckets", "Words"]
+def shared_state(given: SharedState | None) -> SharedState:
+    """What was given, or this process's own where nothing is shared."""
+    return given if given is not None else _own()
+
+
+@cache
+def _own() -> SharedState:
+    return SharedState.private()
+
+
+__all__ = ["CellsBusy", "Gauge", "Record", "SharedState", "TokenBuckets", "Words", "shared_state"]

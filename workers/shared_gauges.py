@@ -1,11 +1,13 @@
 """How many are in progress, by source, over all workers: limits that hold exactly whatever dies.
 
-A source has a row: a tag and one count for each worker slot. A worker writes only its own count, and only under
-the stripe's lock, so "the sum is below the limit, one more" is one step for all of them. When a worker is gone
-the master zeroes its whole column and its share of every sum vanishes; until then it counts, which is the safe
-side. A row whose sum is zero is free, whatever its tag says.
+A source has a row: a tag and one count for each worker slot. A worker writes only its own count. It adds under
+the stripe's lock, so "the sum is below the limit, one more" is one step for all of them; taking away needs no
+lock, because a row in use keeps its place and a sum read a moment too early is merely too large. A row whose sum
+is zero is free, whatever its tag says, and keeps the tag for the next request of the same source.
 
-What a killed writer leaves: a row with a tag and no counts (free), or a count in its own column (cleared).
+When a worker is gone the master zeroes its whole column and its share of every sum vanishes; until then it
+counts, which is the safe side. What a killed writer leaves: a row with a tag and no counts (free), or a count in
+its own column (cleared).
 """
 
 from __future__ import annotations
@@ -58,29 +60,18 @@ class Gauge:
             self._cells.unlock(lock)
 
     def leave(self, source: bytes) -> None:
-        """One less: exactly once for each `enter` that returned True."""
-        tag, home, lock = self._place(source)
-        self._cells.lock(lock)
-        try:
-            row = self._find(tag, home)
-            own = self._column + row
-            if row < 0 or not self._counts[own]:
-                raise ValueError("left without having entered")
-            self._counts[own] -= 1
-            if not self._sum(row):
-                self._tags[row] = 0
-        finally:
-            self._cells.unlock(lock)
+        """One less: exactly once for each `enter` that returned True. Never waits, so it cannot fail to happen."""
+        tag, home, _lock = self._place(source)
+        row = self._find(tag, home)
+        if row < 0 or not self._counts[self._column + row]:
+            raise ValueError("left without having entered")
+        self._counts[self._column + row] -= 1
 
     def count(self, source: bytes) -> int:
         """How many there are, in all workers."""
-        tag, home, lock = self._place(source)
-        self._cells.lock(lock)
-        try:
-            row = self._find(tag, home)
-            return 0 if row < 0 else self._sum(row)
-        finally:
-            self._cells.unlock(lock)
+        tag, home, _lock = self._place(source)
+        row = self._find(tag, home)
+        return 0 if row < 0 else self._sum(row)
 
     def _place(self, source: bytes) -> tuple[int, int, int]:
         """(tag, first row of the window, number of the lock)."""

@@ -38,7 +38,7 @@ class Record:
         tag, place = _halves(hashlib.blake2b(cells.salt + identity, digest_size=16).digest())
         stripe = place % RECORD_STRIPES
         self._tag = tag | 1
-        self._first = stripe * RECORD_CELLS
+        self._first: int = stripe * RECORD_CELLS
         self._lock = FIRST_RECORD_LOCK + stripe
         self._ttl = ttl_seconds
         self._index = self._NONE
@@ -54,6 +54,14 @@ class Record:
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._cells.unlock(self._lock)
+
+    def peek(self, word: int) -> int | None:
+        """One word as it is now, without the lock; None if the record has to be looked up first."""
+        index = self._index
+        if index < 0 or self._cells.record_tags[index] != self._tag:
+            return None
+        value: int = self._words[word]
+        return value
 
     def clear(self, start: int, size: int) -> None:
         """Zero these bytes (whole pages). Inside the `with` only."""
@@ -72,18 +80,17 @@ class Record:
 
     def _look_up(self, now: int) -> int:
         stripe = range(self._first, self._first + RECORD_CELLS)
-        tags = self._cells.record_tags[stripe.start : stripe.stop].tolist()
-        stamps = self._cells.record_stamps[stripe.start : stripe.stop].tolist()
+        tags: list[int] = self._cells.record_tags[stripe.start : stripe.stop].tolist()
+        stamps: list[int] = self._cells.record_stamps[stripe.start : stripe.stop].tolist()
         if self._tag in tags:
-            place = tags.index(self._tag)
-            if stamps[place] > now:
-                return self._first + place
+            found: int = tags.index(self._tag)
+            if stamps[found] > now:
+                return self._first + found
         for place, (tag, stamp) in enumerate(zip(tags, stamps, strict=True)):
             if tag and stamp <= now:
                 self._drop(self._first + place)
                 tags[place] = 0
-        place = tags.index(0) if 0 in tags else stamps.index(min(stamps))
-        index = self._first + place
+        index: int = self._first + (tags.index(0) if 0 in tags else stamps.index(min(stamps)))
         self._drop(index)
         self._cells.record_stamps[index] = now + self._ttl
         self._cells.record_tags[index] = self._tag

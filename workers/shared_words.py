@@ -31,7 +31,7 @@ _DIGEST_BYTES: Final = 16
 _halves = struct.Struct("=QQ").unpack
 _NS: Final = 1_000_000_000
 _FRACTION_BITS: Final = 4
-"""Buckets count in sixteenths of a nanosecond: the rounding of an interval stays below 1e-4 up to 600,000/ms."""
+"""Buckets count in sixteenths of a nanosecond: intervals are off by less than 1e-4 up to 3 million a second."""
 _OWNER_MASK: Final = 0xFFFF_FFFF
 _LARGEST: Final = (1 << 63) - 1
 

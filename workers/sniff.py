@@ -1,5 +1,7 @@
 """Is it TLS, and which name does the client ask for? Answered from bytes that stay in the socket.
 
+A PostgreSQL client does not begin with TLS but asks for it; that is recognized too.
+
 OpenSSL shall read the ClientHello itself, so it is only looked at here (MSG_PEEK). A hello may come in pieces: the
 kernel is told how many bytes the next look needs (SO_RCVLOWAT), and wakes us for no less; where it does not
 heed that, we look a few times a second. Bounded in bytes by the sniffer, in time by the stream's read deadline.
@@ -7,13 +9,21 @@ heed that, we look a few times a second. Bounded in bytes by the sniffer, in tim
 
 from __future__ import annotations
 
+import enum
 import select
 import socket
 from typing import Final
 
 import gevent
 
-from tls.hello import LARGEST_BYTES, ClientHello, HelloSniffer, Malformed, Sniffed
+from tls.hello import (
+    LARGEST_BYTES,
+    POSTGRES_SSL_REQUEST,
+    ClientHello,
+    HelloSniffer,
+    Malformed,
+    Sniffed,
+)
 from workers.stream import Stream, StreamBroken, StreamTimeout
 
 FIRST_LOOK_BYTES: Final = 4096
@@ -22,15 +32,39 @@ _TLS: Final = (0x16, 0x80)
 _RECORD_HEAD: Final = 5
 
 
-def sniff(stream: Stream) -> ClientHello | Malformed | None:
-    """Wait for the first bytes; None if they are not TLS. All stay unread. Raises StreamError."""
+class Postgres(enum.Enum):
+    """What a PostgreSQL client may ask for before its first message: the packet, and its refusal or consent."""
+
+    TLS = POSTGRES_SSL_REQUEST
+    GSSAPI = bytes((0, 0, 0, 8, 4, 210, 22, 48))
+
+
+REQUEST_BYTES: Final = len(POSTGRES_SSL_REQUEST)
+
+
+def sniff(stream: Stream) -> ClientHello | Malformed | Postgres | None:
+    """Wait for the first bytes; None if they are neither TLS nor a wish of PostgreSQL's.
+
+    All stay unread. Raises StreamError.
+    """
     while True:
         stream.wait_readable()
         data = stream.peek(FIRST_LOOK_BYTES)
         if data == b"":
             raise StreamBroken("ended without a byte")
         if data:
-            return _hello(stream, data) if data[0] in _TLS else None
+            if data[0] in _TLS:
+                return _hello(stream, data)
+            return _postgres(stream, data) if data[0] == 0 else None
+
+
+def _postgres(stream: Stream, data: bytes) -> Postgres | None:
+    while len(data) < REQUEST_BYTES and POSTGRES_SSL_REQUEST.startswith(data):
+        data = look_again(stream, data, REQUEST_BYTES)
+    try:
+        return Postgres(data[:REQUEST_BYTES])
+    except ValueError:
+        return None
 
 
 def _hello(stream: Stream, data: bytes) -> ClientHello | Malformed | None:
@@ -40,14 +74,14 @@ def _hello(stream: Stream, data: bytes) -> ClientHello | Malformed | None:
     outcome = sniffer.feed(data)
     while outcome is Sniffed.MORE:
         seen = len(data)
-        data = _look_again(stream, data)
+        data = look_again(stream, data, _wanted(data))
         outcome = sniffer.feed(data[seen:])
     return None if isinstance(outcome, Sniffed) else outcome
 
 
-def _look_again(stream: Stream, data: bytes) -> bytes:
-    """The same bytes and more."""
-    stream.wait_for(_wanted(data))
+def look_again(stream: Stream, data: bytes, wanted_bytes: int) -> bytes:
+    """The same bytes and more, so many if all goes well; they stay unread. Raises StreamError."""
+    stream.wait_for(wanted_bytes)
     while True:
         more = stream.peek(LARGEST_BYTES) or b""
         if len(more) > len(data):
@@ -72,7 +106,7 @@ def _check_alive(stream: Stream) -> None:
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLRDHUP)
     if poll.poll(0):
-        raise StreamBroken("ended within its ClientHello")
+        raise StreamBroken("ended within its first message")
 
 
 def local_address(connection: socket.socket) -> str:

@@ -21,7 +21,7 @@ from tls.selection import DEFAULT_OPTION
 from tls.store import Bundle, CertificateStore
 
 DEFAULT_STORE: Final = "default"
-UNSERVED: Final = frozenset(("h2",))
+UNSERVED: Final[frozenset[str]] = frozenset()
 """ALPN protocols that the workers do not speak: they are never offered."""
 _AT_ONCE: Final = 256
 """So many certificates change a store before requests get their turn."""

@@ -144,9 +144,7 @@ class TLSStream(Stream):
         try:
             self._receive(1, socket.MSG_PEEK)  # type: ignore[call-arg]
         except SSL.WantReadError:
-            if self.ready and not self.closed:  # it was no data (a new session, say): watch on
-                self.ready = False
-                self._read_watcher.start(self._wake_reader)
+            self._watch_on()
             return False
         except SSL.WantWriteError:
             return False
@@ -161,12 +159,19 @@ class TLSStream(Stream):
         try:
             self._receive(1, socket.MSG_PEEK)  # type: ignore[call-arg]
         except SSL.WantReadError:
+            self._watch_on()
             return True
         except (SSL.Error, OSError):
             clear_errors()
             return False
         self._more = True
         return False
+
+    def _watch_on(self) -> None:
+        """What woke nobody was no data (a new session, say)."""
+        if self.ready and not self.closed:
+            self.ready = False
+            self._read_watcher.start(self._wake_reader)
 
     # Writing
 

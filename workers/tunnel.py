@@ -1,4 +1,4 @@
-"""Bytes both ways after a protocol switch, without limits and without looking at them.
+"""Bytes both ways, without limits and without looking at them: after a protocol switch, and for TCP routers.
 
 An end on one side is passed on as an end of writing on the other, so that what is still under way arrives; the
 tunnel is over when both directions have ended, or at once when one of them breaks.
@@ -11,18 +11,24 @@ from typing import Any
 from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
-from workers.stream import Stream, StreamError
-from workers.timers import NEVER
+from workers.splice import SpliceRefused, move_bulk
+from workers.stream import READ_BYTES, Stream, StreamError
+from workers.timers import NEVER, TimerWheel
 
 
 class Tunnel:
     """Two streams joined. Neither may be used by anybody else while `run` runs."""
 
-    __slots__ = ("_client", "_ended", "_hub", "_upstream", "_waiting")
+    __slots__ = ("_client", "_delay_seconds", "_ended", "_hub", "_upstream", "_waiting")
 
-    def __init__(self, client: Stream, upstream: Stream) -> None:
+    def __init__(self, client: Stream, upstream: Stream, delay_seconds: float = -1) -> None:
+        """`delay_seconds`: how long a side may still send after the other has ended; negative for no limit.
+
+        With 0 what has arrived by then is passed on and nothing else.
+        """
         self._client = client
         self._upstream = upstream
+        self._delay_seconds = delay_seconds
         self._hub: Any = get_hub()
         self._ended = False
         self._waiting: greenlet | None = None
@@ -34,23 +40,41 @@ class Tunnel:
     def run(self) -> None:
         """Carry until it is over. The streams are left to their owners, to be closed."""
         self._hub.loop.run_callback(greenlet(self._to_server, self._hub).switch)
-        _carry(self._upstream, self._client)
+        self._carry(self._upstream, self._client)
         if not self._ended:
             self._waiting = getcurrent()
             self._hub.switch()
 
     def _to_server(self) -> None:
-        _carry(self._client, self._upstream)
+        self._carry(self._client, self._upstream)
         self._ended = True
         if self._waiting is not None:
             self._hub.loop.run_callback(self._waiting.switch)
 
+    def _carry(self, source: Stream, target: Stream) -> None:
+        try:
+            _copy(source, target)
+            target.shutdown_write()
+            self._limit(target)
+        except StreamError:
+            source.shutdown()
+            target.shutdown()
 
-def _carry(source: Stream, target: Stream) -> None:
-    try:
-        while data := source.read():
-            target.write(data)
-        target.shutdown_write()
-    except StreamError:
-        source.shutdown()
-        target.shutdown()
+    def _limit(self, other: Stream) -> None:
+        """The one direction is over; how long may the other go on?"""
+        if self._delay_seconds == 0:
+            other.stop_reading()
+        elif self._delay_seconds > 0:
+            other.set_read_deadline(other.wheel.tick + TimerWheel.ticks(self._delay_seconds))
+
+
+def _copy(source: Stream, target: Stream) -> None:
+    """Until the end of `source`; raises StreamError."""
+    may_splice = type(source) is Stream and type(target) is Stream
+    while data := source.read():
+        target.write(data)
+        if may_splice and len(data) == READ_BYTES:
+            try:
+                move_bulk(source, target)
+            except SpliceRefused:
+                may_splice = False

@@ -25,10 +25,12 @@ import gevent
 import gevent.event
 from gunicorn.workers.base import Worker
 
+from config.cells import Cells
 from config.control_page import Cell, ControlPage, Slot
 from config.generation import GenerationRefused
 from config.logs import reopen_logs
 from config.static import StaticConfiguration
+from workers.shared import SharedState
 
 BEAT_SECONDS: Final = 1.0
 BOOTED: Final = b"b"
@@ -58,6 +60,8 @@ class PlaneFactory(Protocol):
         page: ControlPage,
         slot: Slot,
         log: logging.Logger,
+        *,
+        shared: SharedState,
     ) -> Plane: ...
 
 
@@ -133,6 +137,7 @@ class GeventWorker(Worker):
         static: StaticConfiguration,
         listeners: Mapping[str, socket.socket],
         page: ControlPage,
+        cells: Cells,
         generation: int,
     ) -> None:
         """In the child, before init_process: what to serve, where, and the newest generation (-1: none)."""
@@ -140,6 +145,7 @@ class GeventWorker(Worker):
         self._static = static
         self._listeners = listeners
         self._page = page
+        self._cells = cells
         self._generation = generation
 
     def init_process(self) -> None:
@@ -153,7 +159,8 @@ class GeventWorker(Worker):
         beat = hub.loop.timer(0, BEAT_SECONDS)
         beat.start(self.notify)
         self.notify()
-        self._plane = self._factory(self._static, self._listeners, self._page, self.slot, log)
+        shared = SharedState(self._cells, self.slot.index)
+        self._plane = self._factory(self._static, self._listeners, self._page, self.slot, log, shared=shared)
         if self._generation >= 0:
             self._apply(self._generation)
         self._plane.start()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from workers.errors import Answer, Failure, ProxyError
-from workers.exchange import TEXT_HEADERS, Exchange, Handler, Header, ResponseHead
+from workers.exchange import TEXT_HEADERS, Cancellable, Exchange, Handler, Header, ResponseHead
 
 if TYPE_CHECKING:
     from workers.stream import Stream
@@ -72,11 +72,11 @@ class WrappedExchange(Exchange):
         self.inner.client_gone = value
 
     @property
-    def upstream(self) -> Stream | None:
+    def upstream(self) -> Cancellable | None:
         return self.inner.upstream
 
     @upstream.setter
-    def upstream(self, value: Stream | None) -> None:
+    def upstream(self, value: Cancellable | None) -> None:
         self.inner.upstream = value
 
     @property

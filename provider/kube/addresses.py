@@ -27,7 +27,7 @@ LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class AddressWriter:
-    """`want` from one thread, `wake` and `stop` from any; `may_write` is asked before each write, in our thread."""
+    """`want` from one thread, `wake` and `stop` from any. `may_write` is asked by our thread before each write."""
 
     def __init__(
         self,

@@ -102,10 +102,13 @@ class Domain(Resource, frozen=True, kw_only=True):
 
 
 class TLS(Resource, frozen=True, kw_only=True):
+    """`store` has no effect."""
+
     secret_name: str = ""
     options: ObjectReference | None = None
     cert_resolver: str = ""
     domains: list[Domain] = []
+    store: ObjectReference | None = None
 
 
 class IngressRouteSpec(Resource, frozen=True, kw_only=True):

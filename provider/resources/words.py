@@ -63,7 +63,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, Words]]] = {
     traefik.TLS: {
         "secretName": Words("Secret of type kubernetes.io/tls in the namespace of this object."),
         "options": Words("TLSOption for the connections of these routes."),
-        "store": Words("Accepted for compatibility, without effect.", type=traefik.ObjectReference),
+        "store": Words("Accepted for compatibility, without effect."),
         "certResolver": Words("Resolver that obtains the certificate."),
         "domains": Words("Names to obtain certificates for; empty: the hosts of the rules."),
     },

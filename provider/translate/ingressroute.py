@@ -15,12 +15,15 @@ from provider.resources.kinds import INGRESS_ROUTE, ObjectKey
 from provider.resources.traefik import TLS, IngressRoute, ObjectReference, Observability, Route
 from provider.translate.cycles import Place, cycle_from
 from provider.translate.holder import Holder
+from provider.translate.no_effect import note_tls, note_weight
 from provider.translate.output import ROUTERS, Output
 from provider.translate.references import check_namespace, middleware_references, tls_option_reference
 from provider.translate.route_findings import (
     check_match,
+    note_child,
     note_class,
     note_duplicate,
+    note_parent_service,
     note_priority,
     note_rule,
     note_syntax,
@@ -54,6 +57,7 @@ class _Translation:
 
     def run(self) -> None:
         if self._source.spec.tls is not None:
+            note_tls(self._output.report, self._source.spec.tls)
             route_certificate(self._holder, self._output, self._source.spec.tls.secret_name)
         try:
             parents = self._parent_routers()
@@ -104,6 +108,7 @@ class _Translation:
             services[name] = weighted(self._holder, route.services, field, services)
             return name
         full_name, service = reference(self._holder, route.services[0], f"{field}[0]")
+        note_weight(self._holder.report, route.services[0].weight, f"{field}[0]")
         if service is None:
             return full_name
         services[name] = service
@@ -143,6 +148,7 @@ class _Translation:
                 advice="add a route to the parent IngressRoute",
             )
         if names:
+            note_child(self._output.report, self._source.spec)
             self._note_cycle()
         return names
 
@@ -173,6 +179,8 @@ class _Translation:
             raise Rejected(
                 "ParentNotFound", f"{title} does not exist", field=f"{field}.name", advice="create it first"
             )
+        if any(route.services for route in found.spec.routes):
+            note_parent_service(self._output.report, f"{namespace}/{parent.name}", field)
         names = [http_router_name(namespace, parent.name, route.match) for route in found.spec.routes]
         for name in names:
             self._holder.view.refer(ROUTERS, name, namespace, f"{field}.name")

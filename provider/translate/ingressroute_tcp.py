@@ -17,6 +17,7 @@ from provider.findings import Rejected
 from provider.resources.kinds import MIDDLEWARE_TCP, ObjectKey
 from provider.resources.traefik_layer4 import TLSTCP, IngressRouteTCP, RouteTCP
 from provider.translate.holder import Holder
+from provider.translate.no_effect import note_tls
 from provider.translate.output import Output
 from provider.translate.references import middleware_references, tls_option_reference
 from provider.translate.route_findings import (
@@ -57,6 +58,8 @@ class _Translation:
 
     def run(self) -> None:
         tls = self._source.spec.tls
+        if tls is not None:
+            note_tls(self._output.report, tls)
         if tls is not None and not tls.passthrough:
             route_certificate(self._holder, self._output, tls.secret_name)
         for index, route in enumerate(self._source.spec.routes):

@@ -11,6 +11,7 @@ from typing import Final
 from config.rule_matchers import HTTP, Table
 from config.rules import RuleError, parse
 from provider.findings import Rejected, Report
+from provider.resources.traefik import IngressRouteSpec, Observability
 
 LARGEST_PRIORITY: Final = (1 << 63) - 1 - 1000
 """Above this Traefik keeps priorities for its own routers and disables those of users."""
@@ -70,6 +71,35 @@ def what_is_wrong(rule: str, syntax: str, matchers: Table = HTTP) -> str:
     except RuleError as error:
         return str(error)
     return ""
+
+
+def note_child(report: Report, spec: IngressRouteSpec) -> None:
+    """What an IngressRoute with parents may not have, because the parents decide it."""
+    own = {"entryPoints": bool(spec.entry_points), "tls": spec.tls is not None}
+    fields = [f"spec.{name}" for name, given in own.items() if given]
+    fields += [
+        f"spec.routes[{index}].observability"
+        for index, route in enumerate(spec.routes)
+        if route.observability is not None and route.observability != Observability()
+    ]
+    for field in fields:
+        _, _, name = field.rpartition(".")
+        refused = Rejected(
+            "ChildOverrides",
+            f"the routers will be disabled: with parentRefs, {name} is the parents' to say",
+            field=field,
+            advice="remove it here and set it in the parent IngressRoute",
+        )
+        report.rejected(refused)
+
+
+def note_parent_service(report: Report, parent: str, field: str) -> None:
+    report.warning(
+        "ParentHasService",
+        f"a route of the parent IngressRoute {parent} has services of its own; they get no request",
+        field=f"{field}.name",
+        advice="remove the services from the parent's routes, or the parentRef",
+    )
 
 
 def note_priority(report: Report, priority: int, field: str) -> None:

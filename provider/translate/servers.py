@@ -27,6 +27,7 @@ from provider.translate.kube_service import (
     wants_native,
     wants_nodes,
 )
+from provider.translate.no_effect import note_addressing
 from provider.translate.view import View
 
 
@@ -42,6 +43,7 @@ def load_servers(holder: Holder, spec: LoadBalancerSpec, field: str) -> list[Ser
             field="healthCheck",
             advice="remove it: the readiness of the pods decides already",
         )
+    note_addressing(holder.report, spec, service, field)
     if service.spec.type == EXTERNAL_NAME:
         check_external_name(view, service)
         return [Server(url=server_url(_scheme(spec, port), service.spec.external_name, port.port))]

@@ -22,6 +22,7 @@ from provider.translate.kube_service import (
     wants_native,
     wants_nodes,
 )
+from provider.translate.no_effect import note_addressing
 from provider.translate.view import View
 
 
@@ -34,6 +35,7 @@ def load_addresses(holder: Holder, spec: ServiceReference, field: str, consequen
     service = find_service(holder, spec, _not_found_advice(spec.name))
     check_external_name(view, service)
     port = find_port(service, spec, holder.report, field)
+    note_addressing(holder.report, spec, service, field)
     if wants_nodes(service, spec):
         return [host_port(address, port.node_port) for address in node_addresses(view, service)]
     if service.spec.type == EXTERNAL_NAME:

@@ -29,6 +29,7 @@ from provider.resources import traefik
 from provider.resources.kinds import SERVERS_TRANSPORT, TRAEFIK_SERVICE, ObjectKey
 from provider.resources.traefik import LoadBalancerSpec
 from provider.translate.holder import Holder
+from provider.translate.no_effect import note_composed
 from provider.translate.output import SERVICES
 from provider.translate.references import (
     check_foreign,
@@ -63,7 +64,9 @@ def reference(holder: Holder, spec: LoadBalancerSpec, field: str) -> tuple[str, 
         if spec.kind in ("", "Service"):
             return child_name(holder.namespace, spec), load_balancer(holder, spec, field)
         if spec.kind == "TraefikService":
-            return _traefik_service_name(holder, spec, field), None
+            name = _traefik_service_name(holder, spec, field)
+            note_composed(holder.report, spec, field)
+            return name, None
     except Rejected as error:
         raise error.within(field) from error
     raise Rejected(
@@ -177,6 +180,11 @@ def _duration(value: int | str | None, default: str, field: str) -> str:
         raise Rejected("InvalidDuration", str(error), field=field) from error
 
 
+def _unless_zero(duration: str) -> str:
+    """The original leaves these out of its configuration where they are zero; defaults are filled in before."""
+    return "" if duration == "0s" else duration
+
+
 def _sticky(sticky: traefik.Sticky | None) -> Sticky | None:
     if sticky is None or sticky.cookie is None:
         return None
@@ -197,7 +205,7 @@ def _sticky(sticky: traefik.Sticky | None) -> Sticky | None:
 def _response_forwarding(forwarding: traefik.ResponseForwarding | None) -> ResponseForwarding:
     value = forwarding.flush_interval if forwarding else ""
     interval = _duration(value, DEFAULT_FLUSH_INTERVAL, "responseForwarding.flushInterval")
-    return ResponseForwarding(flush_interval=interval)
+    return ResponseForwarding(flush_interval=_unless_zero(interval))
 
 
 def _health_check(check: traefik.HealthCheck | None) -> HealthCheck | None:
@@ -224,7 +232,8 @@ def _passive_health_check(check: traefik.PassiveHealthCheck | None) -> PassiveHe
     if check is None:
         return None
     attempts = check.max_failed_attempts
+    window = _duration(check.failure_window, "10s", "passiveHealthCheck.failureWindow")
     return PassiveHealthCheck(
-        failure_window=_duration(check.failure_window, "10s", "passiveHealthCheck.failureWindow"),
+        failure_window=_unless_zero(window),
         max_failed_attempts=1 if attempts is None else attempts,
     )

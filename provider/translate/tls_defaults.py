@@ -1,7 +1,8 @@
 """TLSOptions and TLSStores named `default`: they are one for the whole proxy, so two of them are none.
 
 With two in different namespaces neither can be chosen without surprising somebody: both are left out, the
-built-in defaults apply, and each object says why.
+built-in defaults apply, and each object says why. `defaultTLSResourcesNamespace` ends that: it names the only
+namespace whose `default` counts, so that no tenant can switch off or replace the administrator's.
 """
 
 from __future__ import annotations
@@ -26,9 +27,21 @@ def output_name(namespace: str, name: str) -> str:
     return DEFAULT if name == DEFAULT else normalize(object_id(namespace, name))
 
 
+def check_may_be_default(view: View, kind: str, namespace: str, name: str) -> None:
+    """Raise Rejected if this is a `default` outside of the one namespace that may have one."""
+    only = view.options.default_tls_resources_namespace
+    if name == DEFAULT and only and namespace != only:
+        raise Rejected(
+            "DefaultNotAllowed",
+            f"a {kind} named default counts in namespace {only} only; this one is left out",
+            field="metadata.name",
+            advice=f"give it another name, or see {view.options.section}.defaultTLSResourcesNamespace",
+        )
+
+
 def check_only_default(view: View, kind: str, namespace: str, name: str) -> None:
-    """Raise Rejected if this is a `default` beside one of another namespace."""
-    if name != DEFAULT:
+    """Raise Rejected if this is a `default` beside one of another namespace, unless one alone may have it."""
+    if name != DEFAULT or view.options.default_tls_resources_namespace:
         return
     others = [other for other, its_name in view.names(kind) if its_name == DEFAULT and other != namespace]
     if others:

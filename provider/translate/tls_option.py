@@ -17,7 +17,7 @@ from provider.translate.holder import Holder
 from provider.translate.output import Output
 from provider.translate.pem import has_authority
 from provider.translate.secrets import certificate_authority
-from provider.translate.tls_defaults import check_only_default, output_name
+from provider.translate.tls_defaults import check_may_be_default, check_only_default, output_name
 from provider.translate.view import View
 from tls import options as judge
 
@@ -42,6 +42,7 @@ def translate(view: View, option: TLSOption) -> Output:
     )
     _report_use(output.report, spec, options)
     try:
+        check_may_be_default(view, "TLSOption", metadata.namespace, metadata.name)
         check_only_default(view, "TLSOption", metadata.namespace, metadata.name)
     except Rejected as error:
         output.report.rejected(error)

@@ -13,9 +13,10 @@ from provider.findings import Rejected
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_tls import GeneratedCertificate, TLSStore
 from provider.translate.holder import Holder
+from provider.translate.no_effect import note_resolver
 from provider.translate.output import Output
 from provider.translate.secrets import certificate, stored_certificate
-from provider.translate.tls_defaults import DEFAULT, check_only_default, output_name
+from provider.translate.tls_defaults import DEFAULT, check_may_be_default, check_only_default, output_name
 from provider.translate.view import View
 
 SECTION: Final = "tls.stores"
@@ -28,6 +29,7 @@ def translate(view: View, store: TLSStore) -> Output:
     holder = Holder(view, metadata.namespace, output.report)
     _warn(holder, store)
     try:
+        check_may_be_default(view, "TLSStore", metadata.namespace, metadata.name)
         default = _default_certificate(holder, store)
     except Rejected as error:
         output.report.rejected(error)
@@ -84,6 +86,8 @@ def _warn(holder: Holder, store: TLSStore) -> None:
             field="metadata.name",
             advice="list these certificates in the TLSStore default, or name them in tls.secretName of the routes",
         )
+    elif store.spec.default_generated_cert is not None and store.spec.default_certificate is None:
+        note_resolver(holder.report, "spec.defaultGeneratedCert")
     if store.spec.default_certificate is not None and store.spec.default_generated_cert is not None:
         holder.report.warning(
             "OptionIgnored",

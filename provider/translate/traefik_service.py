@@ -145,6 +145,14 @@ def _mirroring(holder: Holder, given: written.Mirroring, into: dict[str, Service
 
 
 def _failover(holder: Holder, given: written.Failover, into: dict[str, Service]) -> Service:
+    for name, child in (("service", given.service), ("fallback", given.fallback)):
+        if child == LoadBalancerSpec():
+            raise Rejected(
+                "ServiceMissing",
+                f"failover needs a service and a fallback, and has no {name}",
+                field=f"spec.failover.{name}",
+                advice=f"name a Service or TraefikService in {name}",
+            )
     main = _child(holder, given.service, "spec.failover.service", into)
     fallback = _child(holder, given.fallback, "spec.failover.fallback", into)
     given_errors = given.errors or written.FailoverErrors()

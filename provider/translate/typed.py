@@ -78,13 +78,18 @@ def _look(report: Report, value: Any, type_: inspect.Type | None, field: str) ->
 
 
 def _unknown(report: Report, name: str, known: Collection[str], field: str) -> None:
-    near = nearest(name, known)
     report.warning(
         "UnknownField",
         f"{name} is not a field and has no effect",
         field=field,
-        advice=f"did you mean {near}?" if near else "remove it",
+        advice=advice_for_unknown(name, known),
     )
+
+
+def advice_for_unknown(name: str, known: Collection[str]) -> str:
+    """What to do about a name that is none of `known`."""
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else "remove it"
 
 
 @functools.cache

@@ -71,6 +71,17 @@ _NO_CLUSTER_SCOPE = {"disableClusterScopeResources": True}
             "entryPoints.web.transport.keepAliveMaxTime must not be negative",
         ),
         ({"ping": {"entryPoint": "gone"}}, "ping.entryPoint names 'gone', which is no entry point (known: http)"),
+        (
+            {
+                "ping": {"entryPoint": "dns"},
+                "entryPoints": {"dns": {"address": ":53/udp"}, "a": {"address": ":80"}},
+            },
+            "ping.entryPoint names 'dns', which is for UDP (known: a)",
+        ),
+        (
+            {"entryPoints": {"dns": {"address": ":53/udp", "udp": {"timeout": 0}}}},
+            "entryPoints.dns.udp.timeout must be greater than zero",
+        ),
         ({"ping": {"terminatingStatusCode": 99}}, "ping.terminatingStatusCode must be a status from 200 to 599"),
         ({"api": {"basePath": "traefik"}}, "api.basePath must begin with /"),
         ({"api": {"basePath": "/a b"}}, "api.basePath must begin with /"),

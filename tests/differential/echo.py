@@ -1,4 +1,7 @@
-"""The server behind both proxies: it answers with what it received, so that the two can be compared."""
+"""The server behind both proxies: it answers with what it received, so that the two can be compared.
+
+A path `/as/503/x` is answered so with that status.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,8 @@ class _Handler(socketserver.StreamRequestHandler):
             "body": body.decode("latin-1"),
         }
         text = json.dumps(seen).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        status = target[4:7] if target.startswith("/as/") else "200"
+        head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
         self.wfile.write(head.encode() + (b"" if method == "HEAD" else text))
         return True
 

@@ -37,6 +37,15 @@ spec:
   routes:
   - {kind: Rule, match: "Host(`sentinel`)", services: [{name: noop@internal, kind: TraefikService}]}
 """
+
+
+def _text(size: int, lines: bytes = b"", kind: bytes = b"text/plain") -> bytes:
+    """A whole answer with so many bytes of text."""
+    if kind:
+        lines += b"Content-Type: %b\r\n" % kind
+    return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (lines, size, (b"some text " * size)[:size])
+
+
 _ANSWERS = {
     "/close": b"",
     "/garbage": b"\0\1\2 nonsense\r\n\r\n",
@@ -62,24 +71,49 @@ _ANSWERS = {
     "/http10": b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nold",
     "/wrong-101": b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n",
     "/date": b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+    "/text-500": _text(500),
+    "/text-1023": _text(1023),
+    "/text-1024": _text(1024),
+    "/text-2000": _text(2000),
+    "/text-9000": _text(9000),
+    "/text-encoded": _text(2000, b"Content-Encoding: x\r\n"),
+    "/text-range": _text(2000, b"Content-Range: bytes 0-1999/9999\r\n"),
+    "/text-typeless": _text(2000, kind=b""),
+    "/text-tagged": _text(2000, b'Etag: "x"\r\nAccept-Ranges: bytes\r\nVary: Origin\r\n'),
+    "/text-html": _text(2000, kind=b"text/html; charset=utf-8"),
+    "/text-no-gzip": _text(2000, b"No-Gzip-Compression: 1\r\n"),
+    "/auth-yes": (
+        b"HTTP/1.1 200 OK\r\nX-User: a\r\nX-User: b\r\nX-Auth-A: 1\r\nX-Other: 2\r\nSet-Cookie: sid=1; Path=/\r\n"
+        b"Set-Cookie: x=2\r\nContent-Length: 3\r\n\r\nyes"
+    ),
+    "/auth-no": b"HTTP/1.1 401 Unauthorized\r\nX-A: 1\r\nWww-Authenticate: Own\r\nContent-Length: 2\r\n\r\nno",
+    "/auth-login": b"HTTP/1.1 302 Found\r\nLocation: /login?a=b\r\nContent-Length: 0\r\n\r\n",
+    "/auth-relative": b"HTTP/1.1 302 Found\r\nLocation: login\r\nContent-Length: 0\r\n\r\n",
+    "/session": (b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=0\r\nSet-Cookie: b=3\r\nContent-Length: 2\r\n\r\nok"),
+    "/503": (
+        b"HTTP/1.1 503 Service Unavailable\r\nX-Broken: yes\r\nRetry-After: 5\r\nContent-Length: 6\r\n\r\nbroken"
+    ),
+    "/404": b"HTTP/1.1 404 Not Found\r\nX-Page: no\r\nContent-Length: 5\r\n\r\nnope\n",
+    "/418": b"HTTP/1.1 418 I'm a teapot\r\nX-Pot: yes\r\nContent-Length: 3\r\n\r\ntea",
 }
 
 
 def _load(path: Path) -> dict[str, Any]:
     case: dict[str, Any] = yaml.safe_load(path.read_text())
     case["name"] = path.stem
+    case["options"] = tuple(case.get("options", ()))
     return case
 
 
 BASE = (Path(__file__).parent / "base.yaml").read_text()
-CASES = [_load(path) for path in sorted(FOLDER.glob("*.yaml"))]
+CASES = sorted(map(_load, FOLDER.glob("*.yaml")), key=lambda case: (case["options"], case["name"]))
 
 
 def _parameter(case: dict[str, Any]) -> Any:
     """Cases with the same options run on one worker, so that they share their pair of proxies."""
-    group = pytest.mark.xdist_group(" ".join(["differential", *case.get("options", ())]))
+    group = pytest.mark.xdist_group(" ".join(["differential", *case["options"]]))
     numbers = [pytest.mark.behaviour(number) for number in case.get("behaviours", ())]
-    return pytest.param(tuple(case.get("options", ())), case, id=case["name"], marks=[group, *numbers])
+    return pytest.param(case, id=case["name"], marks=[group, *numbers])
 
 
 class Stage:
@@ -87,7 +121,7 @@ class Stage:
 
     def __init__(self, options: tuple[str, ...], folder: Path) -> None:
         self._stack = ExitStack()
-        self.cases = [case for case in CASES if tuple(case.get("options", ())) == options]
+        self.cases = [case for case in CASES if case["options"] == options]
         try:
             self._set_up(options, folder)
         except BaseException:
@@ -129,15 +163,38 @@ def _class_annotation(options: tuple[str, ...]) -> str:
     return "{}"
 
 
+class Stages:
+    """The stage of the case at hand; it stays until a case with other options comes."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+        self._options: tuple[str, ...] = ()
+        self._stage: Stage | None = None
+
+    def for_case(self, case: dict[str, Any]) -> Stage:
+        if self._stage is None or self._options != case["options"]:
+            self.close()
+            self._options = case["options"]
+            self._stage = Stage(self._options, self._factory.mktemp("stage"))
+        return self._stage
+
+    def close(self) -> None:
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
+
+
 @pytest.fixture(scope="module")
-def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    made = Stage(request.param, tmp_path_factory.mktemp("stage"))
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    # No parameter of the fixture: pytest would make a stage anew for every case.
+    made = Stages(tmp_path_factory)
     yield made
     made.close()
 
 
-@pytest.mark.parametrize(("stage", "case"), [_parameter(case) for case in CASES], indirect=["stage"])
-def test_same_as_the_original(stage: Stage, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("case", [_parameter(case) for case in CASES])
+def test_same_as_the_original(stages: Stages, case: dict[str, Any], _stage_of_case: None) -> None:
+    stage = stages.for_case(case)
     theirs = objects_of(stage.rawdata, case["name"])
     assert objects_of(stage.pair.pointsman.rawdata(), case["name"]) == theirs
     for request in case.get("requests", ()):

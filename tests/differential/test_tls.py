@@ -100,3 +100,16 @@ def test_two_defaults_are_none(kind: str) -> None:
 def test_a_default_without_its_certificate_counts_as_one() -> None:
     lost = document("TLSStore", "default", {"defaultCertificate": {"secretName": "gone"}}, "other")
     assert compare(yaml.safe_dump_all([document("TLSStore", "default", {}), lost])) == []
+
+
+@pytest.mark.parametrize("kind", ["TLSOption", "TLSStore"])
+@pytest.mark.parametrize("only", ["other", NAMESPACE, "elsewhere"])
+def test_the_default_of_one_namespace_alone(kind: str, only: str) -> None:
+    specs: dict[str, list[dict[str, Any]]] = {
+        "TLSOption": [{"minVersion": "VersionTLS12"}, {"minVersion": "VersionTLS13"}],
+        "TLSStore": [{"defaultGeneratedCert": {"resolver": "a"}}, {"defaultGeneratedCert": {"resolver": "b"}}],
+    }
+    first, second = specs[kind]
+    objects = [document(kind, "default", first), document(kind, "default", second, "other")]
+    option = f"--providers.kubernetescrd.defaulttlsresourcesnamespace={only}"
+    assert compare(yaml.safe_dump_all([*objects, document(kind, "more", first)]), [option]) == []

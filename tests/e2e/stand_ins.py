@@ -38,6 +38,8 @@ class StandInPlane:
         page: ControlPage,
         slot: Slot,
         log: logging.Logger,
+        *,
+        shared: object = None,
     ) -> None:
         if os.environ.get("STAND_IN_FAILS"):
             raise RuntimeError("told to fail")

@@ -59,6 +59,23 @@ def test_two_sockets_for_one_entry_point_are_refused() -> None:
         bindings_of(descriptors, {"web": EntryPoint(address=":80")})
 
 
-def test_datagram_sockets_belong_to_no_stream_entry_point() -> None:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    assert bindings_of([given("web", sock)], {"web": EntryPoint(address=":80")}) == []
+@pytest.mark.parametrize(("kind", "address"), [(socket.SOCK_DGRAM, ":80"), (socket.SOCK_STREAM, ":80/udp")])
+def test_a_socket_of_the_other_kind_belongs_to_no_entry_point(kind: int, address: str) -> None:
+    sock = socket.socket(socket.AF_INET, kind)
+    assert bindings_of([given("web", sock)], {"web": EntryPoint(address=address)}) == []
+
+
+def test_datagram_sockets_by_name_and_by_port() -> None:
+    named, by_port = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    by_port.bind(("127.0.0.1", 0))
+    port = by_port.getsockname()[1]
+    entry_points = {
+        "dns": EntryPoint(address=":53/udp"),
+        "log": EntryPoint(address=f":{port}/udp"),
+        "web": EntryPoint(address=f":{port}"),
+    }
+    bindings = bindings_of([given("dns", named), given("pointsman.socket", by_port)], entry_points)
+    assert [binding.name for binding in bindings] == ["dns", "log"]
+    assert all(binding.is_datagram and binding.is_shared for binding in bindings)
+    for binding in bindings:
+        binding.close()

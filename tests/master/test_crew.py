@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from config.cells import Cells
 from config.control_page import Cell, ControlPage, Head
 from config.static import EntryPoint, StaticConfiguration
 from config.static_load import LoadedStatic
@@ -59,7 +60,8 @@ def page() -> ControlPage:
 def crew(page: ControlPage, monkeypatch: pytest.MonkeyPatch) -> Iterator[PaperCrew]:
     loop = Loop()
     application = PointsmanApplication(LoadedStatic(StaticConfiguration(), "test"), [], {}, "/")
-    made = PaperCrew(application, page, loop, Generations(page), Provider(page, {}, loop, lambda: None))
+    provider = Provider(page, {}, loop, lambda: None)
+    made = PaperCrew(application, page, loop, Generations(page), provider, Cells.create())
     made.hired, made.signals = [], []
     monkeypatch.setattr(crew_module, "send_signal", lambda pid, number: made.signals.append((pid, number)))
     made.sockets = Sockets(2)
@@ -122,7 +124,7 @@ def test_a_port_that_is_gone_ends_the_growth(crew: PaperCrew, monkeypatch: pytes
     def refuse(*_: object) -> socket.socket:
         raise OSError(13, "Permission denied")
 
-    monkeypatch.setattr("master.sockets.listening_socket", refuse)
+    monkeypatch.setattr("master.sockets.lane_socket", refuse)
     assert crew.manage(3, 0.0) == 2
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from config.static import EntryPoint
-from master.sockets import BindError, Binding, Sockets, format_address, listening_socket
+from master import flow_steering
+from master.bound import listening_socket
+from master.sockets import BindError, Binding, Sockets, format_address
+from tests.master.flows import lanes_of
 
 
 @pytest.fixture
@@ -56,9 +60,81 @@ def test_hosts(sockets: Sockets, address: str) -> None:
     assert listener.family == (socket.AF_INET6 if "::" in address else socket.AF_INET)
 
 
-def test_udp_entry_points_are_not_bound(sockets: Sockets) -> None:
+def test_a_udp_entry_point_has_a_socket_in_each_lane(sockets: Sockets) -> None:
     sockets.update(points(web="127.0.0.1:0", dns="127.0.0.1:0/udp"))
-    assert list(sockets.bindings) == ["web"]
+    first, second = (sockets.listeners(lane)["dns"] for lane in range(2))
+    assert first is not second
+    assert first.getsockname() == second.getsockname()
+    assert {first.type, second.type} == {socket.SOCK_DGRAM}
+    assert not first.getblocking()
+    assert sockets.bindings["dns"].bound_address.endswith("/udp")
+
+
+def test_tcp_and_udp_may_have_one_port(sockets: Sockets, free_port: int) -> None:
+    sockets.update(points(web=f"127.0.0.1:{free_port}", dns=f"127.0.0.1:{free_port}/udp"))
+    assert {sock.getsockname()[1] for sock in sockets.all_sockets()} == {free_port}
+
+
+@pytest.mark.parametrize("option", [socket.SO_REUSEADDR, socket.SO_REUSEPORT])
+def test_a_taken_udp_port_is_refused(sockets: Sockets, option: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, option, 1)
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(BindError, match="Address already in use"):
+            sockets.update(points(dns=f"127.0.0.1:{taken.getsockname()[1]}/udp"))
+
+
+def test_a_udp_entry_point_without_host_takes_both_families(sockets: Sockets) -> None:
+    sockets.update(points(dns=":0/udp"))
+    port = sockets.listeners(0)["dns"].getsockname()[1]
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", (host, port))
+    received = 0
+    for sock in sockets.all_sockets():
+        with contextlib.suppress(BlockingIOError):
+            while sock.recv(10):
+                received += 1
+    assert received == 2
+
+
+def test_an_entry_point_that_changes_its_protocol_is_bound_anew(sockets: Sockets, free_port: int) -> None:
+    sockets.update(points(dns=f"127.0.0.1:{free_port}"))
+    assert sockets.update(points(dns=f"127.0.0.1:{free_port}/udp")) == ["dns"]
+    assert sockets.listeners(0)["dns"].type == socket.SOCK_DGRAM
+    assert not is_open(free_port)
+
+
+@pytest.mark.parametrize(("reuse_port", "calls"), [(False, [2, 3, 2]), (True, [])])
+def test_a_udp_port_that_others_may_have_is_left_to_the_kernel(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch, reuse_port: bool, calls: list[int]
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(flow_steering, "steer_flows", lambda _, count: seen.append(count))
+    sockets.update({"dns": EntryPoint(address="127.0.0.1:0/udp", reuse_port=reuse_port)})
+    sockets.open_lane()
+    sockets.steer(2)
+    assert seen == calls
+
+
+def test_the_number_of_lanes_moves_few_udp_clients(sockets: Sockets) -> None:
+    sockets.update(points(dns="127.0.0.1:0/udp"))
+    address = sockets.listeners(0)["dns"].getsockname()
+    clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(120)]
+
+    def lanes() -> list[int]:
+        return lanes_of(clients, address, [sockets.listeners(lane)["dns"] for lane in range(sockets.lane_count)])
+
+    two = lanes()
+    sockets.open_lane()
+    three = lanes()
+    assert {lane for before, lane in zip(two, three, strict=True) if lane != before} == {2}
+    sockets.steer(2)
+    assert lanes() == two, "a lane that is about to close gets nothing"
+    sockets.close_last_lane()
+    assert lanes() == two
+    for client in clients:
+        client.close()
 
 
 def test_a_taken_port_is_refused_even_if_it_could_be_shared(sockets: Sockets) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from master.sockets import listening_socket
+from master.bound import listening_socket
 from master.steering import steer
 
 

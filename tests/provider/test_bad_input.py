@@ -190,8 +190,9 @@ REASON = {"TraefikService": "ServiceCycle", "Middleware": "MiddlewareCycle", "In
 def test_each_object_of_a_cycle_says_so_until_it_is_opened(kind: str, count: int) -> None:
     objects = cycle_of(kind, count)
     stage = Stage(*objects)
-    assert stage.found == {(f"c{number}", REASON[kind]) for number in range(count)}
-    finding = next(one for one in stage.findings if one.name == "c0")
+    found = {one for one in stage.found if one[1] != "ParentHasService"}
+    assert found == {(f"c{number}", REASON[kind]) for number in range(count)}
+    finding = next(one for one in stage.findings if (one.name, one.reason) == ("c0", REASON[kind]))
     assert finding.message.endswith(" -> ".join(f"default/c{number % count}" for number in range(count + 1)))
     if count > 1:
         assert {one.reason for one in Stage(*objects[:-1]).findings} & set(REASON.values()) == set()

@@ -11,8 +11,11 @@ from workers.environment import Environment
 from workers.errors import Failure
 from workers.exchange import Exchange, Header, Request
 from workers.middlewares.base import Surroundings
-from workers.services import DEFAULT_TRANSPORT
+from workers.shared import SharedState
+from workers.timers import current_wheel
+from workers.upstream.health import HealthBoard
 from workers.upstream.transport import Transport
+from workers.upstream.transports import DEFAULT_TRANSPORT, TransportBook
 
 
 class FakeExchange(Exchange):
@@ -52,9 +55,10 @@ def environment(**changed: object) -> Environment:
         "default_entry_points": ["other", "web"],
         "default_rule_syntax": "v3",
         "internal": lambda name: f"unknown internal service {name}",
-        "transports": {DEFAULT_TRANSPORT: transport()},
+        "transports": TransportBook({DEFAULT_TRANSPORT: transport()}),
         "models": {},
         "surroundings": surroundings(),
+        "health": HealthBoard(SharedState.private(), current_wheel(), lambda: True),
     }
     return Environment(**(values | changed))  # type: ignore[arg-type]
 

@@ -174,8 +174,10 @@ def test_alpn() -> None:
             here.secure_client(client_context(alpn=["foo"]), "a.test")
         none = here.secure_client(client_context(), "a.test")
         assert (none.socket.selected_alpn_protocol(), none.get().status) == (None, 200)
-        both = here.secure_client(client_context(alpn=["h2", "http/1.1"]), "a.test")
-        assert (both.socket.selected_alpn_protocol(), both.get().status) == ("http/1.1", 200)
+        older = here.secure_client(client_context(alpn=["foo", "http/1.1"]), "a.test")
+        assert (older.socket.selected_alpn_protocol(), older.get().status) == ("http/1.1", 200)
+        both = here.secure_client(client_context(alpn=["http/1.1", "h2"]), "a.test")
+        assert both.socket.selected_alpn_protocol() == "h2"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.http import Failover, Router, RouterTLS, Server, Service
+from config.http import (
+    Failover,
+    FailoverErrors,
+    HealthCheck,
+    HighestRandomWeight,
+    Mirror,
+    Mirroring,
+    Router,
+    RouterTLS,
+    Server,
+    Service,
+    WeightedEntry,
+)
 from config.static_entrypoint import EncodedCharacters
 from config.tls import TLSOptions
-from tests.workers.fakes import balancer, environment, router, servers, weighted
+from tests.workers.fakes import FakeExchange, balancer, environment, router, servers, weighted
 from workers.environment import Environment
 from workers.models import Model, encoded_character_check
 from workers.proxy import ServiceHandler
@@ -21,6 +33,13 @@ from workers.runtime import Changes, Runtime
 from workers.tls_state import TLSChanges
 
 P = "@kubernetescrd"
+_NO_CHECK = (
+    "cannot register g as updater for s@kubernetescrd: healthCheck not enabled in config for this WRR service"
+)
+_BAD_CODES = (
+    "error creating failover service s@kubernetescrd: creating HTTP code ranges: "
+    'strconv.Atoi: parsing "x": invalid syntax'
+)
 
 
 def runtime(
@@ -217,8 +236,22 @@ def test_a_router_with_tls_never_answers_plaintext() -> None:
     [
         (Service(), 'the service "s@kubernetescrd" does not have any type defined'),
         (balancer(strategy="x"), 'unsupported load-balancer strategy "x"'),
-        (Service(failover=Failover()), "failover is not served by this version of Pointsman"),
-        (balancer(strategy="p2c"), 'load-balancer strategy "p2c" is not served by this version of Pointsman'),
+        (Service(failover=Failover()), 'the service "@kubernetescrd" does not exist'),
+        (Service(failover=Failover(service="g", fallback="g")), _NO_CHECK),
+        (Service(failover=Failover(service="g", fallback="g", errors=FailoverErrors(status=["x"]))), _BAD_CODES),
+        (Service(mirroring=Mirroring(service="gone")), 'the service "gone@kubernetescrd" does not exist'),
+        (
+            Service(mirroring=Mirroring(service="g", mirrors=[Mirror(name="g", percent=101)])),
+            "percent must be between 0 and 100",
+        ),
+        (
+            Service(highest_random_weight=HighestRandomWeight(services=[WeightedEntry(name="gone")])),
+            'the service "gone@kubernetescrd" does not exist',
+        ),
+        (
+            balancer(health_check=HealthCheck(interval="x")),
+            "health check interval: 'x' is not a duration; write a number",
+        ),
         (
             balancer(servers_transport="t"),
             "error building proxy for server URL http://127.0.0.1:1: getting RoundTripper: "
@@ -234,7 +267,8 @@ def test_a_router_with_tls_never_answers_plaintext() -> None:
     ids=str,
 )
 def test_a_broken_service_disables_its_routers(service: Service, error: str) -> None:
-    assert error in state_of(router(), services={"s": service}).errors
+    errors = state_of(router(), services={"s": service, "g": balancer()}).errors
+    assert [one[: len(error)] for one in errors] == [error]
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "http://a:x", "a:80", "", "http://"])
@@ -254,7 +288,8 @@ def test_servers_are_exchanged_without_touching_a_router() -> None:
     assert second.routers["r" + P] is first.routers["r" + P]
     assert second.tables["web"] is first.tables["web"]
     handler: Any = second.services["s" + P].handler
-    assert {handler.balancer.pick().port for _ in range(4)} == {2, 3}
+    exchange = FakeExchange()
+    assert {handler.balancer.pick(exchange).port for _ in range(4)} == {2, 3}
 
 
 def test_a_service_that_appears_heals_its_router() -> None:

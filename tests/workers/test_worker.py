@@ -19,6 +19,7 @@ from config.control_page import Cell, ControlPage, Slot
 from config.generation import GenerationRefused
 from config.static import StaticConfiguration
 from tests.waiting import wait_until
+from workers.shared import SharedState
 from workers.worker import APPLIED, BOOTED, GeventWorker, SlotBeat, load_hub_classes
 
 # from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
@@ -82,7 +83,10 @@ class Forked:
             page: ControlPage,
             slot: Slot,
             log: logging.Logger,
+            *,
+            shared: SharedState,
         ) -> Notes:
+            assert shared.gauge(shared.identity("g")).enter(b"x", 1)
             return Notes(theirs, drain_seconds)
 
         cells = Cells.create()

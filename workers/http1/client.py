@@ -45,7 +45,7 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
     """
     request, stream = exchange.request, connection.stream
     pump: BodyPump | None = None
-    kept = False
+    turn = connection.turn
     try:
         if request.content_length:
             pump = _send_with_body(exchange, stream, head, header_ticks)
@@ -67,6 +67,9 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
             stream.set_read_deadline(NEVER)
         body = data[response.consumed :]
         status = response.status
+        note = exchange.note
+        if note is not None:
+            note.origin_status = status
         if status == 101:
             _switch_protocols(exchange, stream, response, body, pump)
         elif (
@@ -78,13 +81,14 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
         ):
             exchange.upstream = None
             if response.keep_alive:
-                kept = True
                 connection.pool.put(connection)
+            if note is not None:
+                note.origin_bytes += len(body)
             exchange.send(response, body, True)
         else:
-            kept = _relay(exchange, connection, response, body, pump)
+            _relay(exchange, connection, response, body, pump)
     finally:
-        if not kept:
+        if connection.turn == turn:  # not handed back: it may serve somebody else by now
             if pump is not None:
                 pump.stop()
             connection.close()
@@ -125,8 +129,8 @@ def _send_with_body(exchange: Exchange, stream: Stream, head: bytes, header_tick
 
 def _relay(
     exchange: Exchange, connection: UpstreamConnection, response: IncomingHead, body: bytes, pump: BodyPump | None
-) -> bool:
-    """Pass the response on as it comes. True if the connection went back to its pool."""
+) -> None:
+    """Pass the response on as it comes; the connection goes back to its pool before the last piece goes out."""
     if pump is not None:
         pump.answered = True
     decoder = _decoder(exchange, response)
@@ -134,24 +138,26 @@ def _relay(
         piece = decoder.feed(body) if body else b""
     except FramingError as error:
         raise ProxyError(errors.MALFORMED_RESPONSE, str(error)) from error
+    note = exchange.note
+    if note is not None:
+        note.origin_bytes += len(piece)
     if decoder.done:
-        kept = _keep(exchange, connection, response, decoder, pump)
+        _keep(exchange, connection, response, decoder, pump)
         trailers = decoder.trailers()
         exchange.send(response, piece, not trailers)
         if trailers:
             exchange.finish(b"", trailers)
-        return kept
+        return
     exchange.send(response, piece, False)
     last = _pipe(exchange, connection.stream, decoder)
-    if last is None:
-        return False
-    kept = _keep(exchange, connection, response, decoder, pump)
-    exchange.finish(last, decoder.trailers())
-    return kept
+    if last is not None:
+        _keep(exchange, connection, response, decoder, pump)
+        exchange.finish(last, decoder.trailers())
 
 
 def _pipe(exchange: Exchange, stream: Stream, decoder: Decoder) -> bytes | None:
     """Pass on all but the last piece of a body, and return that; None if the connection is over with the body."""
+    note = exchange.note
     while True:
         data, broken = _read_body(stream)
         if not data:
@@ -165,6 +171,8 @@ def _pipe(exchange: Exchange, stream: Stream, decoder: Decoder) -> bytes | None:
         except FramingError:
             exchange.abort()
             return None
+        if note is not None:
+            note.origin_bytes += len(piece)
         if decoder.done:
             return piece
         exchange.write(piece)
@@ -184,17 +192,15 @@ def _keep(
     response: IncomingHead,
     decoder: Decoder,
     pump: BodyPump | None,
-) -> bool:
+) -> None:
     """Return the connection to its pool if nothing is left on it in either direction."""
     if not response.keep_alive or decoder.rest or (pump is not None and not pump.done):
-        return False
+        return
     if response.status == 204 and response.length_given and response.content_length:
-        return False  # a body that must not be: who knows whether it is still to come
-    if not connection.stream.is_quiet():
-        return False
-    exchange.upstream = None
-    connection.pool.put(connection)
-    return True
+        return  # a body that must not be: who knows whether it is still to come
+    if connection.stream.is_quiet():
+        exchange.upstream = None
+        connection.pool.put(connection)
 
 
 def _read_body(stream: Stream) -> tuple[bytes, bool]:

@@ -47,6 +47,11 @@ _FORBIDDEN_TRAILERS: Final = frozenset(
 )
 
 
+def passable_trailers(trailers: Sequence[Header]) -> Sequence[Header]:
+    """Those that may be passed on: nothing that frames, routes or authorises."""
+    return [header for header in trailers if header[0].lower() not in _FORBIDDEN_TRAILERS]
+
+
 class FramingError(Exception):
     """The bytes are no body of the announced kind; the connection cannot be used any further."""
 
@@ -195,7 +200,7 @@ class ChunkedDecoder:
         found = grammar.parse_header_lines(self._block)
         if isinstance(found, Failure):
             return ()
-        return [header for header in found if header[0].lower() not in _FORBIDDEN_TRAILERS]
+        return passable_trailers(found)
 
 
 LAST_CHUNK: Final = b"0\r\n\r\n"

@@ -15,6 +15,8 @@ from workers.http1 import grammar
 from workers.http1.codec import IncomingRequest, parse_request
 from workers.http1.exchange import Http1Exchange, bare_answer, phrase
 from workers.http1.options import ConnectionOptions, Site
+from workers.http2.frames import PREFACE_HEAD
+from workers.http2.server import Http2Connection
 from workers.linger import linger
 from workers.stream import Stream, StreamError
 from workers.timers import NEVER, TimerWheel
@@ -39,6 +41,7 @@ class ServerConnection:
         "served",
         "site",
         "stream",
+        "successor",
     )
 
     def __init__(
@@ -49,6 +52,7 @@ class ServerConnection:
         self.client = client
         self.options = options
         self.site = site
+        self.successor: Http2Connection | None = None
         self.exchange: Http1Exchange | None = None
         """The exchange under way; None while the connection is idle."""
         self.served = 0
@@ -59,8 +63,11 @@ class ServerConnection:
         """Is it worth asking ends_soon() at each response? Set when the entry point starts to drain."""
         stream.on_unexpected = self._stirred
 
-    def run(self, data: bytes = b"") -> None:
-        """Serve until the end. `data`: what was read already."""
+    def run(self, data: bytes = b"") -> Http2Connection | None:
+        """Serve until the end. `data`: what was read already.
+
+        What comes back takes over: the client has begun with the preface of HTTP/2.
+        """
         stream, site, idle_ticks = self.stream, self.site, self.options.idle_ticks
         try:
             stream.set_read_deadline(self._born + self.options.read_ticks)
@@ -70,21 +77,22 @@ class ServerConnection:
                 if not data:
                     data = stream.read()
                     if not data:
-                        return
+                        return None
                 rest = self._serve(data)
                 if rest is None:
-                    return
+                    return self.successor
                 data = rest
                 if data:
                     stream.give_way()  # one client's pipeline must not hold up everybody else
                 elif site.draining:
-                    return
+                    return None
                 else:
                     stream.set_read_deadline(stream.wheel.tick + idle_ticks)
         except StreamError:
-            return
+            return None
         finally:
-            stream.close()
+            if self.successor is None:
+                stream.close()
 
     def _serve(self, data: bytes) -> bytes | None:
         """One request from the start of `data`; returns what follows it, None if the connection is to end."""
@@ -95,7 +103,10 @@ class ServerConnection:
             request, data = self._read_head(data)
             self.partial = False
         if not isinstance(request, IncomingRequest):
-            self._refuse(request)
+            if request is errors.UNSUPPORTED_VERSION and not self.served and data.startswith(PREFACE_HEAD):
+                self.successor = Http2Connection(self.stream, self.client, options, self.site, self._born, data)
+            else:
+                self._refuse(request)
             return None
         if request.consumed > options.head_limit_bytes:
             self._refuse(errors.HEADERS_TOO_LARGE)

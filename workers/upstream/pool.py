@@ -16,12 +16,13 @@ from tls.client import ClientContext
 from workers.stream import Stream
 from workers.timers import NEVER, TimerWheel
 from workers.tls_stream import TLSStream
+from workers.upstream.sessions import Sessions
 
 
 class UpstreamConnection:
     """One connection to a server. In use by one exchange, or idle in its pool, or closed."""
 
-    __slots__ = ("expires", "is_idle", "is_reused", "pool", "stream")
+    __slots__ = ("expires", "is_idle", "is_reused", "pool", "stream", "turn")
 
     def __init__(self, stream: Stream, pool: Pool) -> None:
         self.stream = stream
@@ -29,6 +30,8 @@ class UpstreamConnection:
         self.is_idle = False
         self.is_reused = False
         """Has it served a request before the present one?"""
+        self.turn = 0
+        """How often it has been handed back: an exchange may close it only as long as this is what it was."""
         self.expires = NEVER
         stream.on_unexpected = self._stirred
 
@@ -52,7 +55,18 @@ class Pool:
     next connection needs no full handshake.
     """
 
-    __slots__ = ("_idle_ticks", "_limit", "_wheel", "closed", "context", "idle", "key", "scheduled", "session")
+    __slots__ = (
+        "_idle_ticks",
+        "_limit",
+        "_wheel",
+        "closed",
+        "context",
+        "idle",
+        "key",
+        "scheduled",
+        "session",
+        "sessions",
+    )
 
     def __init__(
         self,
@@ -61,10 +75,13 @@ class Pool:
         idle_seconds: float,
         limit: int,
         context: ClientContext | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self.key = key
         self.context = context
         self.session: SSL.Session | None = None
+        self.sessions = sessions
+        """Connections that many requests share; None where the protocol has none."""
         self._wheel = wheel
         self._idle_ticks = TimerWheel.ticks(idle_seconds)
         self._limit = limit
@@ -77,6 +94,7 @@ class Pool:
 
         It is closed where there are enough, or where something came that nobody asked for.
         """
+        connection.turn += 1
         if self.context is not None:
             self._keep_session(connection)
         if self.closed or connection.stream.closed or connection.stream.ready or len(self.idle) >= self._limit:
@@ -109,9 +127,17 @@ class Pool:
             self.discard(self.idle[0])
         return self.idle[0].expires if self.idle else NEVER
 
+    @property
+    def is_needed(self) -> bool:
+        """Is anything kept open?"""
+        sessions = self.sessions
+        return bool(self.idle) or (sessions is not None and (len(sessions) > 0 or sessions.dialling is not None))
+
     def close(self) -> None:
         """Close the idle ones; those in use close when they come back."""
         self.closed = True
+        if self.sessions is not None:
+            self.sessions.close()
         self._wheel.forget(self)
         while self.idle:
             self.discard(self.idle[-1])

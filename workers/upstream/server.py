@@ -22,7 +22,18 @@ class UpstreamServer:
     server's identity for sticky sessions and health.
     """
 
-    __slots__ = ("_base", "address", "host", "host_header", "is_secure", "key", "name", "port", "scheme")
+    __slots__ = (
+        "_base",
+        "address",
+        "host",
+        "host_header",
+        "is_secure",
+        "key",
+        "name",
+        "port",
+        "scheme",
+        "wire_scheme",
+    )
 
     def __init__(self, url: str, preserve_path: bool = False) -> None:
         parts = urlsplit(url)
@@ -34,6 +45,7 @@ class UpstreamServer:
         self.name = url
         self.scheme = scheme
         self.is_secure = scheme == "https"
+        self.wire_scheme = b"https" if self.is_secure else b"http"
         self.host: str = parts.hostname
         self.port: int = parts.port or _PORTS[scheme]
         self.host_header = parts.netloc.rpartition("@")[2].encode(

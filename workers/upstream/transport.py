@@ -11,18 +11,23 @@ from typing import Any, Final
 from tls.client import ClientContext, ClientSettings, client_settings, with_alpn
 from workers import errors
 from workers.errors import ProxyError
+from workers.http2.client import ClientOptions
+from workers.http2.client_call import ClientCall
 from workers.stream import Stream
 from workers.timers import GRANULARITY_SECONDS, NEVER, TimerWheel, current_wheel
+from workers.tls_stream import TLSStream
 from workers.upstream.dial import Resolver, connect
 from workers.upstream.options import TransportOptions
 from workers.upstream.pool import Pool, UpstreamConnection
 from workers.upstream.secure import secure
 from workers.upstream.server import UpstreamServer as UpstreamServer  # noqa: PLC0414 - others have it from here
+from workers.upstream.sessions import Dialling, Sessions
 
 _DEFAULT_IDLE_PER_HOST: Final = 2
 _FEWEST_POOLS: Final = 64
 """So many pools are never looked through for those of servers that are gone."""
 _HTTP1: Final = ("http/1.1",)
+_BOTH: Final = ("h2", "http/1.1")
 
 
 class Transport:
@@ -51,10 +56,17 @@ class Transport:
         self._dial_ticks = TimerWheel.ticks(dial_timeout_seconds)
         self._idle_seconds = idle_conn_timeout_seconds
         self._limit = max(max_idle_per_host, 0) if max_idle_per_host else _DEFAULT_IDLE_PER_HOST
+        self._http2: ClientOptions | None = None
+        if not disable_http2:
+            self._http2 = ClientOptions(
+                idle=TimerWheel.ticks(idle_conn_timeout_seconds) if self._limit else 0,
+                read_idle=TimerWheel.ticks(read_idle_timeout_seconds),
+                ping=TimerWheel.ticks(ping_timeout_seconds),
+            )
         settings = tls or client_settings()
         self._alone = ClientContext(with_alpn(settings, _HTTP1))
         """For requests that HTTP/2 cannot carry."""
-        self._usual = self._alone
+        self._usual = self._alone if disable_http2 else ClientContext(with_alpn(settings, _BOTH))
         self._pools: dict[tuple[Any, ...], Pool] = {}
         self._prune_at = _FEWEST_POOLS
         self._resolver = Resolver(self.wheel)
@@ -93,7 +105,8 @@ class Transport:
         if pool is None:
             if len(self._pools) >= self._prune_at:
                 self._prune()
-            pool = self._pools[key] = Pool(key, self.wheel, self._idle_seconds, self._limit, context)
+            sessions = Sessions(self._http2) if self._http2 and server.scheme != "http" and not upgrade else None
+            pool = self._pools[key] = Pool(key, self.wheel, self._idle_seconds, self._limit, context, sessions)
             if self._closed:
                 pool.close()
         return pool
@@ -105,20 +118,23 @@ class Transport:
         through all pools is spread over as many new ones.
         """
         for key, pool in list(self._pools.items()):
-            if not pool.idle:
+            if not pool.is_needed:
                 del self._pools[key]
                 pool.close()
         self._prune_at = max(_FEWEST_POOLS, 2 * len(self._pools))
 
     # Connections
 
-    def acquire(self, server: UpstreamServer, upgrade: bool = False, until: int = NEVER) -> UpstreamConnection:
-        """An idle connection to `server`, or a new one, to be closed or handed back to its pool by the caller.
+    def acquire(
+        self, server: UpstreamServer, upgrade: bool = False, until: int = NEVER
+    ) -> UpstreamConnection | ClientCall:
+        """An idle connection to `server` or a place on a shared one, or a new one of either kind.
 
-        `upgrade`: the request wants to leave HTTP. `until`: a tick at which dialling ends early. Raises ProxyError.
+        The caller closes it, or hands it back to its pool.
+
+        `upgrade`: the request wants to leave HTTP. `until`: a tick at which dialling ends early. Raises
+        ProxyError.
         """
-        if server.scheme == "h2c" and not upgrade:
-            raise ProxyError(errors.PROTOCOL_UNAVAILABLE, "h2c")
         pool = None if upgrade or server.is_secure else self._pools.get(server.key)
         if pool is None:
             pool = self.pool(server, upgrade)
@@ -126,7 +142,49 @@ class Transport:
             connection = pool.idle.pop()
             connection.is_idle = False
             return connection
+        if pool.sessions is not None:
+            return self._share(server, pool, pool.sessions, until)
+        if server.scheme == "h2c" and not upgrade:
+            raise ProxyError(errors.PROTOCOL_UNAVAILABLE, "h2c, and HTTP/2 is switched off")
         return UpstreamConnection(self._dial(server, pool, until), pool)
+
+    def _share(
+        self, server: UpstreamServer, pool: Pool, sessions: Sessions, until: int
+    ) -> UpstreamConnection | ClientCall:
+        """Where HTTP/2 is possible. Raises ProxyError."""
+        while not sessions.speaks_http1:
+            call = sessions.begin()
+            if call is not None:
+                return call
+            if sessions.dialling is None:
+                return self._dial_for_all(server, pool, sessions, until)
+            sessions.wait(self.wheel, until)
+        return self._connected(server, pool, sessions, Dialling(), until)
+
+    def _dial_for_all(
+        self, server: UpstreamServer, pool: Pool, sessions: Sessions, until: int
+    ) -> UpstreamConnection | ClientCall:
+        dialling = sessions.dialling = Dialling()
+        try:
+            return self._connected(server, pool, sessions, dialling, until)
+        except ProxyError as error:
+            dialling.failure = error
+            raise
+        finally:
+            if dialling.link is None:
+                sessions.dialling = None
+            dialling.is_over()
+
+    def _connected(
+        self, server: UpstreamServer, pool: Pool, sessions: Sessions, dialling: Dialling, until: int
+    ) -> UpstreamConnection | ClientCall:
+        """A new connection, in the protocol that it turns out to speak."""
+        stream = self._dial(server, pool, until)
+        if isinstance(stream, TLSStream):
+            sessions.speaks_http1 = stream.connection.get_alpn_proto_negotiated() != b"h2"
+            if sessions.speaks_http1:
+                return UpstreamConnection(stream, pool)
+        return sessions.add(stream, dialling)
 
     def _dial(self, server: UpstreamServer, pool: Pool, until: int) -> Stream:
         self.wheel.acquire()  # a deadline needs a ticking wheel

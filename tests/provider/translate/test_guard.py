@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from config.names import PROVIDER_CRD
 from provider.findings import Report
 from provider.options import TranslationOptions
 from provider.pipelines import Pipelines
@@ -105,7 +106,7 @@ def test_an_object_that_cannot_be_encoded_does_not_reach_the_sections(
         return output
 
     monkeypatch.setitem(builder.TRANSLATORS, "IngressRoute", translate)
-    pipelines = Pipelines({builder.PROVIDER_CRD: TranslationOptions()})
+    pipelines = Pipelines({PROVIDER_CRD: TranslationOptions()})
     pipelines.update(store, store.take_changed())
     (finding,) = pipelines.findings()
     assert (finding.name, finding.reason) == ("bad", "InternalError")

@@ -57,7 +57,8 @@ def test_one_then_several_of_the_same_match() -> None:
 
 def test_passthrough_loads_no_certificate() -> None:
     passed = built(*web(), one(to("web"), tls={"passthrough": True, "secretName": "absent"}))
-    assert passed.findings == []
+    assert reasons(passed) == ["OptionIgnored"]
+    assert passed.findings[0].field == "spec.tls.secretName"
     ended = built(*web(), one(to("web"), tls={"secretName": "absent"}))
     assert reasons(ended) == ["SecretNotFound"]
     assert ended.configuration.tcp.routers[NAME].tls == TCPRouterTLS(passthrough=False)

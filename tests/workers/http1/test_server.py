@@ -450,8 +450,17 @@ def test_tls_bytes_on_a_plain_port_are_refused_at_once() -> None:
         assert client.read_to_end().startswith(b"HTTP/1.1 400 ")
 
 
-def test_http_2_preface_is_505_for_now() -> None:
+@pytest.mark.parametrize("line", [b"GET / HTTP/2.0", b"PRI / HTTP/2.0", b"PRI * HTTP/3.0"])
+def test_other_versions_are_505(line: bytes) -> None:
     with Stage(handler=respond()) as stage:
         client = stage.client()
-        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        client.send(line + b"\r\n\r\nSM\r\n\r\n")
         assert client.read_to_end().startswith(b"HTTP/1.1 505 HTTP Version Not Supported: unsupported protocol")
+
+
+def test_the_preface_of_http_2_counts_at_the_beginning_only() -> None:
+    with Stage(handler=respond()) as stage:
+        client = stage.client()
+        assert client.get().status == 200
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert client.read_to_end().startswith(b"HTTP/1.1 505 ")

@@ -1,0 +1,278 @@
+"""TCP routers: CPU for bytes in bulk, and for connections that carry a few bytes, in one run with the peers.
+
+    python -m benchmarks.tcp [--mebibytes 1024] [--connections 2000] [--rounds 3] [--only pointsman] [--json F]
+
+Each proxy gets one core, the client and the server behind it share the other. CPU is user plus system time of all
+the proxy's processes from /proc; medians over the rounds, whose order rotates. In bulk the server sends and the
+client reads; otherwise each connection sends a line, hears it back and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.machine import describe
+from benchmarks.peers import Peer, Setting
+from benchmarks.processes import cores, cpu_seconds, find, free_port, resident_mebibytes, running, wait_for_port
+
+PIECE_BYTES = 256 * 1024
+LINE = b"hello\n"
+_BULK = b"bulk %d\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One round of one proxy."""
+
+    cpu_seconds_per_gib: float
+    mib_per_second: float
+    cpu_us_per_connection: float
+    connections_per_second: float
+    memory_mib: float
+
+
+def serve(port: int, core: int) -> None:
+    """Until terminated: `bulk N` is answered with N bytes, any other line with itself; one client at a time."""
+    os.sched_setaffinity(0, {core})
+    piece = bytes(PIECE_BYTES)
+    with socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                line = connection.recv(100)
+                left = int(line.split()[1]) if line.startswith(b"bulk") else 0
+                if not left:
+                    connection.sendall(line)
+                while left > 0:
+                    left -= connection.send(piece[: min(left, PIECE_BYTES)])
+
+
+def bulk(port: int, size_bytes: int) -> float:
+    """Read so many bytes through the proxy; seconds."""
+    began, left, buffer = time.monotonic(), size_bytes, bytearray(PIECE_BYTES)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(_BULK % size_bytes)
+        while left > 0:
+            count = connection.recv_into(buffer)
+            if not count:
+                raise RuntimeError(f"cut with {left} bytes missing")
+            left -= count
+    return time.monotonic() - began
+
+
+def connections(port: int, count: int) -> float:
+    """So many connections one after the other, each with one line; seconds."""
+    began = time.monotonic()
+    for _ in range(count):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(LINE)
+            if connection.recv(100) != LINE:
+                raise RuntimeError("another answer")
+    return time.monotonic() - began
+
+
+def measure(peer: Peer, folder: Path, backend_port: int, mebibytes: int, count: int) -> Sample | None:
+    """Start the peer and load it both ways. None where it is not installed."""
+    proxy_core, _ = cores()
+    setting = Setting(free_port(), backend_port, folder)
+    command = peer.command(setting)
+    if command is None:
+        return None
+    log = folder / f"{peer.name}.log"
+    with running(command, log, proxy_core) as process:
+        wait_for_port(setting.port, process, log)
+        _wait_for_route(setting.port)
+        bulk(setting.port, 16 << 20)
+        connections(setting.port, 50)
+        before = cpu_seconds(process)
+        bulk_seconds = bulk(setting.port, mebibytes << 20)
+        between = cpu_seconds(process)
+        short_seconds = connections(setting.port, count)
+        after = cpu_seconds(process)
+        memory = resident_mebibytes(process)
+    return Sample(
+        cpu_seconds_per_gib=(between - before) * 1024 / mebibytes,
+        mib_per_second=mebibytes / bulk_seconds,
+        cpu_us_per_connection=(after - between) / count * 1e6,
+        connections_per_second=count / short_seconds,
+        memory_mib=memory,
+    )
+
+
+def _wait_for_route(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connections(port, 1)
+        except (OSError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def pointsman(setting: Setting) -> list[str] | None:
+    manifests = setting.folder / "manifests"
+    manifests.mkdir(exist_ok=True)
+    (manifests / "bench.json").write_text(json.dumps(_objects(setting.backend_port)))
+    return [
+        *(sys.executable, "-m", "master", "run"),
+        "--workers=1",
+        f"--entrypoints.web.address=127.0.0.1:{setting.port}",
+        f"--providers.manifests.directory={manifests}",
+    ]
+
+
+def _objects(backend_port: int) -> dict[str, object]:
+    metadata: dict[str, object] = {"name": "bench", "namespace": "default"}
+    route = {"match": "HostSNI(`*`)", "services": [{"name": "bench", "port": 1}]}
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {
+                "apiVersion": "traefik.io/v1alpha1",
+                "kind": "IngressRouteTCP",
+                "metadata": metadata,
+                "spec": {"routes": [route]},
+            },
+            {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 1}]}},
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": metadata | {"labels": {"kubernetes.io/service-name": "bench"}},
+                "addressType": "IPv4",
+                "ports": [{"name": "", "port": backend_port, "protocol": "TCP"}],
+                "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True, "serving": True}}],
+            },
+        ],
+    }
+
+
+def traefik(setting: Setting) -> list[str] | None:
+    program = find("traefik")
+    if program is None:
+        return None
+    servers = [{"address": f"127.0.0.1:{setting.backend_port}"}]
+    dynamic = {
+        "tcp": {
+            "routers": {"bench": {"rule": "HostSNI(`*`)", "service": "bench", "entryPoints": ["web"]}},
+            "services": {"bench": {"loadBalancer": {"servers": servers}}},
+        }
+    }
+    path = setting.folder / "dynamic.yaml"
+    path.write_text(json.dumps(dynamic))
+    return [
+        program,
+        f"--entrypoints.web.address=127.0.0.1:{setting.port}",
+        f"--providers.file.filename={path}",
+        "--global.checknewversion=false",
+    ]
+
+
+def nginx(setting: Setting) -> list[str] | None:
+    """Its stream module is a package of its own with Debian (libnginx-mod-stream)."""
+    program, module = find("nginx"), Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+    if program is None or not module.exists():
+        return None
+    path = setting.folder / "stream.conf"
+    path.write_text(
+        f"load_module {module}; daemon off; master_process off; worker_processes 1; error_log stderr crit;"
+        f"pid {setting.folder}/stream-{setting.port}.pid; events {{ worker_connections 8000; }}\n"
+        f"stream {{ server {{ listen 127.0.0.1:{setting.port} backlog=4096;"
+        f"proxy_pass 127.0.0.1:{setting.backend_port}; }} }}\n"
+    )
+    return [program, "-c", str(path), "-p", str(setting.folder), "-e", "stderr"]
+
+
+def haproxy(setting: Setting) -> list[str] | None:
+    program = find("haproxy")
+    if program is None:
+        return None
+    path = setting.folder / "haproxy-tcp.cfg"
+    path.write_text(
+        "global\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n"
+        "  timeout server 60s\n  option splice-auto\n"
+        f"listen bench\n  bind 127.0.0.1:{setting.port}\n  server one 127.0.0.1:{setting.backend_port}\n"
+    )
+    return [program, "-f", str(path)]
+
+
+PEERS = (Peer("nginx", nginx), Peer("haproxy", haproxy), Peer("traefik", traefik), Peer("pointsman", pointsman))
+
+
+def report(results: dict[str, Sample]) -> str:
+    """A table with ratios to Traefik."""
+    reference = results.get("traefik") or next(iter(results.values()))
+    lines = [
+        "| proxy | CPU s/GiB | x Traefik | MiB/s | CPU µs/connection | x Traefik | connections/s | memory MiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in results.items():
+        bulk_ratio = one.cpu_seconds_per_gib / max(reference.cpu_seconds_per_gib, 0.01)
+        short_ratio = one.cpu_us_per_connection / max(reference.cpu_us_per_connection, 1)
+        lines.append(
+            f"| {name} | {one.cpu_seconds_per_gib:.2f} | {bulk_ratio:.2f} | {one.mib_per_second:.0f} | "
+            f"{one.cpu_us_per_connection:.0f} | {short_ratio:.2f} | {one.connections_per_second:.0f} | "
+            f"{one.memory_mib:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def median(samples: list[Sample]) -> Sample:
+    """Median of each column."""
+    return Sample(**{name: statistics.median(getattr(one, name) for one in samples) for name in Sample.__slots__})
+
+
+def main() -> None:
+    options = _options()
+    wanted = options.only.split(",") if options.only else [peer.name for peer in PEERS]
+    peers = [peer for peer in PEERS if peer.name in wanted]
+    samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
+    port, load_core = free_port(), int(cores()[1])
+    os.sched_setaffinity(0, {load_core})
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port, load_core))
+    server.start()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            for number in range(options.rounds):
+                shift = number % len(peers)
+                for peer in peers[shift:] + peers[:shift]:
+                    sample = measure(peer, Path(name), port, options.mebibytes, options.connections)
+                    if sample is not None:
+                        samples[peer.name].append(sample)
+    finally:
+        server.terminate()
+        server.join()
+    results = {name: median(rounds) for name, rounds in samples.items() if rounds}
+    print(describe())
+    print(f"{options.mebibytes} MiB, {options.connections} connections, {options.rounds} rounds, medians\n")
+    print(report(results))
+    if options.json:
+        rounds = {name: [asdict(one) for one in taken] for name, taken in samples.items()}
+        Path(options.json).write_text(json.dumps({"machine": describe(), "rounds": rounds}, indent=1))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--mebibytes", type=int, default=1024)
+    parser.add_argument("--connections", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="comma-separated names")
+    parser.add_argument("--json", default="", help="write every round to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

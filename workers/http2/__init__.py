@@ -1,0 +1,1 @@
+"""HTTP/2: frames and streams (both roles), and the server's side of client connections."""

@@ -1,0 +1,44 @@
+"""Header fields of a request or response as lists: names without regard to case, and their look-alikes.
+
+Many servers turn `-` into `_` before they hand a header to a program, so whoever decides a header's value must
+remove both spellings of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from workers.exchange import Header
+
+
+def values(headers: Iterable[Header], lower_name: bytes) -> list[bytes]:
+    """Values of all lines of one header, in order."""
+    return [value for name, value in headers if name.lower() == lower_name]
+
+
+def first(headers: Iterable[Header], lower_name: bytes) -> bytes:
+    """Value of the first line, b"" if there is none."""
+    for name, value in headers:
+        if name.lower() == lower_name:
+            return value
+    return b""
+
+
+def remove(headers: list[Header], lower_names: Collection[bytes]) -> None:
+    """Take these out, in place."""
+    headers[:] = [header for header in headers if header[0].lower() not in lower_names]
+
+
+def look_alike(name: bytes) -> bytes:
+    """What two spellings of a name have in common: lower case, with `-` for `_`."""
+    return name.lower().replace(b"_", b"-")
+
+
+def remove_alike(headers: list[Header], alike: Collection[bytes]) -> None:
+    """Take out every header whose `look_alike` is among these, in place."""
+    headers[:] = [header for header in headers if look_alike(header[0]) not in alike]
+
+
+def canonical(name: bytes) -> bytes:
+    """The usual spelling, `X-Forwarded-For`."""
+    return b"-".join(part.capitalize() for part in name.split(b"-"))

@@ -1,0 +1,114 @@
+"""One path for all that rewrite it: escaped, as the client spelled it, never decoded and spelled anew.
+
+A request's path is kept escaped alone. Where a middleware speaks of the decoded path (prefixes, mostly), it is
+decoded for the comparison, and what is cut off is cut off the escaped one. An escape of the client's thus reaches
+the server as it is, and no rewriting can turn `%2F` into a slash that neither router nor check has seen.
+
+Paths here hold whole escapes only and no bytes that do not belong into a URL: the entry point sees to that, and
+`respelled` for what configuration puts in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from workers.errors import Answer, Failure, Side
+from workers.exchange import Request
+from workers.http1.target import sanitize_path
+
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~$&+,/:;=@"
+"""What `encoded` leaves alone."""
+_VALID: Final = _PLAIN + b"!'()*[]%"
+"""What a path may be spelled with."""
+_HEX: Final = frozenset(b"0123456789ABCDEFabcdef")
+
+UNCLEAN_PATH: Final = Failure("unclean_path", Side.CLIENT, 400, Answer.TEXT, b"Bad Request\n")
+"""What is left of the path has segments that would be resolved to another path."""
+
+
+class EscapeError(ValueError):
+    """The text has a broken escape; `part` is the place, as told to the client."""
+
+    def __init__(self, part: bytes) -> None:
+        super().__init__(part.decode("utf-8", "replace"))
+        self.part = part
+
+    @property
+    def failure(self) -> Failure:
+        quoted = self.part.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+        return Failure("broken_escape", Side.PROXY, 500, Answer.TEXT, b'invalid URL escape "%b"\n' % quoted)
+
+
+def decoded(path: bytes) -> bytes:
+    """The path without escapes."""
+    return unquote_to_bytes(path) if b"%" in path else path
+
+
+def encoded(path: bytes, plain: bytes = _PLAIN) -> bytes:
+    """A decoded path in its default spelling; or any text, with escapes for all bytes but `plain`.
+
+    >>> encoded(b"/a b%2F!")
+    b'/a%20b%252F%21'
+    """
+    strange = path.translate(None, plain)
+    if not strange:
+        return path
+    path = path.replace(b"%", b"%25")
+    for byte in set(strange) - {37}:
+        path = path.replace(bytes((byte,)), b"%%%02X" % byte)
+    return path
+
+
+def respelled(text: bytes) -> bytes:
+    """A path written by somebody else: kept if it is a valid spelling, else decoded and encoded.
+
+    >>> respelled(b"/a%2fb"), respelled(b"/a b?%20")
+    (b'/a%2fb', b'/a%20b%3F%20')
+
+    Raises EscapeError.
+    """
+    check_escapes(text)
+    if not text.translate(None, _VALID):
+        return text
+    return encoded(unquote_to_bytes(text))
+
+
+def check_escapes(text: bytes) -> None:
+    """Raise EscapeError at the first `%` without two hex digits behind it."""
+    at = text.find(b"%")
+    while at >= 0:
+        digits = text[at + 1 : at + 3]
+        if len(digits) < 2 or not _HEX.issuperset(digits):
+            raise EscapeError(text[at : at + 3])
+        at = text.find(b"%", at + 1)
+
+
+def without_start(path: bytes, count: int) -> bytes:
+    """The escaped path behind its first `count` decoded bytes.
+
+    >>> without_start(b"/%61pi/x%2Fy", 4)
+    b'/x%2Fy'
+    """
+    if b"%" not in path:
+        return path[count:]
+    position = 0
+    while count > 0:
+        escape = path.find(b"%", position)
+        if escape < 0 or escape - position >= count:
+            return path[position + count :]
+        count -= escape - position + 1
+        position = escape + 3
+    return path[position:]
+
+
+def is_clean(path: bytes) -> bool:
+    """Is the path free of `.`, `..` and empty segments? Escaped dots and slashes are text."""
+    return (b"//" not in path and b"/." not in path) or sanitize_path(path) == path
+
+
+def rewrite(request: Request, path: bytes) -> None:
+    """Give the request another escaped path; the query stays. An empty one is sent as `/`."""
+    request.path = path
+    target = path or b"/"
+    request.target = target + b"?" + request.query if request.has_query else target

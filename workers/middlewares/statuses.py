@@ -1,0 +1,34 @@
+"""Status codes as middlewares list them: `500` or `500-599`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from workers.building import BuildError
+
+
+class StatusRange(NamedTuple):
+    """Both ends belong to it; a reversed one has no members."""
+
+    first: int
+    last: int
+
+
+def parse_range(text: str) -> StatusRange:
+    """Raises BuildError in Go's words."""
+    parts = text.split("-")
+    numbers = [_number(part) for part in parts[:2]]
+    return StatusRange(numbers[0], numbers[-1])
+
+
+def _number(text: str) -> int:
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise BuildError(f'strconv.Atoi: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def is_in(status: int, ranges: Sequence[StatusRange]) -> bool:
+    """Is it listed?"""
+    return any(first <= status <= last for first, last in ranges)

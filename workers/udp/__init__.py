@@ -1,0 +1,1 @@
+"""UDP: routers, services and sessions."""

@@ -1,0 +1,168 @@
+"""Mirroring: some requests are repeated to other services, whose answers nobody sees.
+
+The main service comes first. When its answer is complete the mirrors are asked one after the other in a
+greenlet of their own, each with the request as it was; whatever they do, the client notices nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final, NoReturn
+
+import gevent
+
+from workers.errors import Failure, ProxyError
+from workers.exchange import Exchange, Handler, Header, Request, ResponseHead
+from workers.middlewares.bodies import NO_LIMIT, Replayed, copied, read_whole
+from workers.middlewares.spool import Spool
+from workers.stream import StreamError
+
+MEMORY_BYTES: Final = 1 << 20
+MOST_UNDER_WAY: Final = 1000
+"""Requests of one service whose mirrors are still being asked; beyond that none are mirrored."""
+
+log = logging.getLogger(__name__)
+
+
+class Mirror:
+    """One service that gets `percent` of the requests, evenly spread."""
+
+    __slots__ = ("_sent", "_total", "handler", "name", "percent")
+
+    def __init__(self, name: str, handler: Handler, percent: int) -> None:
+        self.name = name
+        self.handler = handler
+        self.percent = percent
+        self._sent = self._total = 0
+
+    def takes(self) -> bool:
+        """Count one request; is it one of the mirror's?"""
+        self._total += 1
+        if self._sent * 100 >= self._total * self.percent:
+            return False
+        self._sent += 1
+        return True
+
+
+class MirroringHandler:
+    """The main service, and who else is asked."""
+
+    __slots__ = ("_limit", "_main", "_mirrors", "_under_way", "_with_body")
+
+    def __init__(self, main: Handler, mirrors: Sequence[Mirror], *, with_body: bool, limit_bytes: int) -> None:
+        """`limit_bytes` of a body: larger ones are not mirrored; negative for no limit."""
+        self._main = main
+        self._mirrors = list(mirrors)
+        self._with_body = with_body
+        self._limit = limit_bytes if limit_bytes >= 0 else NO_LIMIT
+        self._under_way = 0
+
+    def __call__(self, exchange: Exchange) -> None:
+        mirrors = [one for one in self._mirrors if one.takes()]
+        if not mirrors or self._under_way >= MOST_UNDER_WAY:
+            self._main(exchange)
+        elif self._with_body and exchange.request.content_length:
+            self._with_copy(exchange, mirrors)
+        else:
+            request = copied(exchange.request)
+            request.content_length = 0
+            self._main(exchange)
+            self._spawn(exchange, mirrors, request, Spool(0))
+
+    def _with_copy(self, exchange: Exchange, mirrors: Sequence[Mirror]) -> None:
+        spool, handed_over = Spool(MEMORY_BYTES), False
+        try:
+            request = copied(exchange.request)
+            fits = read_whole(exchange, spool, self._limit)
+            self._main(_Continued(exchange, spool))
+            if fits:
+                request.content_length = spool.size
+                handed_over = self._spawn(exchange, mirrors, request, spool)
+        finally:
+            if not handed_over:
+                spool.close()
+
+    def _spawn(self, exchange: Exchange, mirrors: Sequence[Mirror], request: Request, spool: Spool) -> bool:
+        if exchange.client_gone:
+            return False
+        self._under_way += 1
+        gevent.spawn(self._ask, mirrors, request, spool)
+        return True
+
+    def _ask(self, mirrors: Sequence[Mirror], request: Request, spool: Spool) -> None:
+        try:
+            for mirror in mirrors:
+                try:
+                    mirror.handler(Replayed(_Nowhere(copied(request)), spool))
+                except (ProxyError, StreamError) as error:
+                    log.debug("mirror %s: %s", mirror.name, error)
+                except Exception:
+                    log.exception("mirror %s failed", mirror.name)
+        finally:
+            self._under_way -= 1
+            spool.close()
+
+
+class _Continued(Replayed):
+    """What was read of the body, then the rest of it."""
+
+    __slots__ = ()
+
+    def read_body(self) -> bytes:
+        return super().read_body() or self.inner.read_body()
+
+    def take_body(self) -> bytes:
+        return super().take_body() or self.inner.take_body()
+
+    @property
+    def body_complete(self) -> bool:
+        return not self._cursor.left and self.inner.body_complete
+
+    def cancel_read(self) -> None:
+        self.inner.cancel_read()
+
+
+class _Nowhere(Exchange):
+    """An exchange without a client: what is answered is thrown away. Its request has no body of its own."""
+
+    __slots__ = ()
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        request.upgrade = b""
+        request.expect_continue = False
+
+    def respond_error(self, failure: Failure) -> None:
+        self.status = failure.status
+
+    def send(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+        self.status = head.status
+
+    def write(self, data: bytes) -> None:
+        """Nobody reads it."""
+
+    def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
+        """Nobody reads it."""
+
+    def abort(self) -> None:
+        """Nobody notices."""
+
+    def inform(self, status: int, headers: Iterable[Header]) -> None:
+        """Nobody waits for it."""
+
+    def read_body(self) -> bytes:
+        return b""
+
+    @property
+    def body_complete(self) -> bool:
+        return True
+
+    def take_body(self) -> bytes:
+        return b""
+
+    def cancel_read(self) -> None:
+        """Nobody reads."""
+
+    def upgrade(self, head: ResponseHead, first: bytes) -> NoReturn:
+        raise StreamError("a mirror switches no protocols")

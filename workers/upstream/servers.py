@@ -1,0 +1,143 @@
+"""The servers of one load balancer: who may be chosen, who is chosen, and what is learned from it.
+
+A Servers is exchanged as a whole when the endpoints change; what is known of a server that stays (health,
+requests under way, response times) stays with its Candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from config.http import LoadBalancer, Server
+from workers.building import BuildError
+from workers.errors import Failure
+from workers.exchange import Exchange, ResponseHead
+from workers.shared import CellsBusy
+from workers.upstream.candidate import Candidate
+from workers.upstream.health import Ledger, milliseconds
+from workers.upstream.passive import PassiveCheck
+from workers.upstream.sticky import Stickiness
+from workers.upstream.strategies import COUNTS_IN_FLIGHT, MEASURES, NEVER_STICKY, STRATEGIES
+
+
+class Servers:
+    """Implements what ServiceHandler asks of a balancer."""
+
+    __slots__ = ("_choose", "_stickiness", "candidates", "tracker")
+
+    def __init__(
+        self,
+        service: str,
+        config: LoadBalancer,
+        servers: Sequence[Server],
+        before: Servers | None = None,
+        passive: PassiveCheck | None = None,
+    ) -> None:
+        """`before`: the servers so far, whose candidates live on. Raises BuildError."""
+        known = {one.name: one for one in before.candidates} if before is not None else {}
+        self.candidates: list[Candidate] = [_candidate(server, known) for server in servers]
+        strategy = config.strategy
+        self._choose = STRATEGIES[strategy]([one for one in self.candidates if not one.fenced]).pick
+        cookie = config.sticky.cookie if config.sticky is not None and strategy not in NEVER_STICKY else None
+        self._stickiness = None
+        if cookie is not None:
+            self._stickiness = Stickiness(service, cookie, [(one, one.name) for one in self.candidates])
+        self.tracker = None
+        if strategy in COUNTS_IN_FLIGHT or passive is not None:
+            self.tracker = Tracker(passive, measures=strategy in MEASURES)
+
+    def pick(self, exchange: Exchange) -> Candidate | None:
+        if self._stickiness is None:
+            return self._choose(exchange)
+        return self._stickiness.pick(exchange, _is_up, self._choose)
+
+    @property
+    def is_up(self) -> bool:
+        """Is there a server that may be chosen anew?"""
+        return any(one.is_up and not one.fenced for one in self.candidates)
+
+    def __repr__(self) -> str:
+        return f"<Servers {self.candidates}>"
+
+
+def _is_up(candidate: Candidate) -> bool:
+    return candidate.is_up
+
+
+def _candidate(server: Server, known: dict[str, Candidate]) -> Candidate:
+    weight = 1 if server.weight is None else server.weight
+    found = known.get(server.url)
+    if found is not None and found.preserve_path == server.preserve_path:
+        found.weight, found.fenced = weight, server.fenced
+        return found
+    try:
+        return Candidate(server.url, weight, server.fenced, server.preserve_path)
+    except ValueError as error:
+        raise BuildError(f"error parsing server URL {server.url}: {error}") from error
+
+
+class Tracker:
+    """Keeps the account of requests under way, of response times, and of failures for the passive check."""
+
+    __slots__ = ("_measures", "_passive")
+
+    def __init__(self, passive: PassiveCheck | None, *, measures: bool) -> None:
+        self._passive = passive
+        self._measures = measures
+
+    def begin(self, candidate: Candidate, exchange: Exchange) -> None:
+        """Just before the request is sent to `candidate`."""
+        candidate.in_flight += 1
+        if self._measures:
+            started = perf_counter()
+
+            def answered(_: Exchange, head: ResponseHead) -> None:
+                candidate.answered_in(perf_counter() - started)
+
+            exchange.add_hook(answered)
+
+    def end(self, candidate: Candidate, exchange: Exchange, failure: Failure | None) -> None:
+        """When it is over; `failure` if there was no answer to relay."""
+        candidate.in_flight -= 1
+        if self._passive is not None:
+            status = failure.status if failure is not None else exchange.status
+            self._passive.judge(candidate, status >= 500)
+
+
+class HealthWatch:
+    """Keeps the candidates of one service true to the board; see health.Watched."""
+
+    __slots__ = ("_current", "_has_verdicts", "_ledger", "_shunned")
+
+    def __init__(self, ledger: Ledger, current: Callable[[], Servers], *, has_verdicts: bool) -> None:
+        """`current` gives the service's servers of the moment; `has_verdicts`: it has an active check."""
+        self._ledger = ledger
+        self._current = current
+        self._has_verdicts = has_verdicts
+        self._shunned: dict[Candidate, int] = {}
+
+    def refresh(self) -> None:
+        for one in self._current().candidates:
+            try:
+                self._read(one)
+            except CellsBusy:
+                continue
+
+    def _read(self, one: Candidate) -> None:
+        if self._has_verdicts:
+            one.is_up = one.passed_check = self._ledger.passed(one.name)
+            return
+        until = self._ledger.shunned_until(one.name)
+        one.is_up = until <= milliseconds()
+        if not one.is_up:
+            self._shunned[one] = until
+
+    def revive(self) -> None:
+        if not self._shunned:
+            return
+        now = milliseconds()
+        for one, until in list(self._shunned.items()):
+            if until <= now:
+                one.is_up = True
+                del self._shunned[one]
