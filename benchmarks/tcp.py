@@ -27,6 +27,7 @@ from benchmarks.processes import cores, cpu_seconds, find, free_port, resident_m
 
 PIECE_BYTES = 256 * 1024
 LINE = b"hello\n"
+PATIENCE_SECONDS = 2.0
 _BULK = b"bulk %d\n"
 
 
@@ -74,7 +75,7 @@ def connections(port: int, count: int) -> float:
     """So many connections one after the other, each with one line; seconds."""
     began = time.monotonic()
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", port)) as connection:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as connection:
             connection.sendall(LINE)
             if connection.recv(100) != LINE:
                 raise RuntimeError("another answer")

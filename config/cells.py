@@ -70,6 +70,8 @@ SIZE_BYTES: Final = _RECORDS + ALL_RECORDS * RECORD_BYTES
 
 _YIELDS: Final = 50
 _PAUSE_SECONDS: Final = 50e-6
+_GIVEN_UP_SECONDS: Final = 1.0
+"""So long nobody waits again for a lock that was waited for in vain."""
 
 
 class CellsBusy(Exception):
@@ -83,6 +85,7 @@ class Cells:
         """Takes the descriptor over: it is closed with this object."""
         self.descriptor = descriptor
         weakref.finalize(self, os.close, descriptor)
+        self._given_up: dict[int, float] = {}
         self._map = mmap.mmap(descriptor, SIZE_BYTES)
         # a huge page for each touched cell would be too much; where there are none the kernel refuses the advice
         for advice in (mmap.MADV_DONTDUMP, mmap.MADV_NOHUGEPAGE):
@@ -121,7 +124,10 @@ class Cells:
 
     def _wait_for(self, number: int) -> None:
         """Not F_SETLKW: a holder that was stopped with SIGSTOP would stop every worker with it."""
-        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+        now = time.monotonic()
+        if now < self._given_up.get(number, 0.0):
+            raise CellsBusy(f"lock {number} of the shared cells is held by a stopped process")
+        deadline = now + LONGEST_WAIT_SECONDS
         tries = 0
         while True:
             tries += 1
@@ -134,6 +140,7 @@ class Cells:
                 return
             except OSError as error:
                 if time.monotonic() > deadline:
+                    self._given_up[number] = deadline + _GIVEN_UP_SECONDS
                     raise CellsBusy(f"lock {number} of the shared cells is held by a stopped process") from error
 
     def unlock(self, number: int) -> None:

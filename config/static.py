@@ -23,6 +23,7 @@ from config.static_entrypoint import (
     Transport,
     parse_address,
 )
+from config.static_observability import AccessLog, Metrics, Prometheus
 from config.static_providers import KubernetesCRD, Manifests, Providers
 from config.static_shape import SWITCH, Duration, Options, says
 
@@ -105,6 +106,8 @@ class StaticConfiguration(Options, frozen=True, kw_only=True):
     api: Annotated[API | None, says("Serve the API and, unless switched off, the dashboard.")] = None
     ping: Annotated[Ping | None, says("Answer health checks at /ping.")] = None
     log: Annotated[Log, SWITCH, says("The log of Pointsman itself.")] = msgspec.field(default_factory=Log)
+    access_log: Annotated[AccessLog | None, says("Write a line for every request.")] = None
+    metrics: Annotated[Metrics | None, says("Count what happens.")] = None
     core: Core = msgspec.field(default_factory=Core)
     servers_transport: ServersTransport = msgspec.field(default_factory=ServersTransport)
     global_: Global = msgspec.field(default_factory=Global)
@@ -142,6 +145,7 @@ __all__ = [
     "API",
     "HTTP",
     "TRAEFIK_ENTRY_POINT",
+    "AccessLog",
     "Address",
     "AddressError",
     "Core",
@@ -154,7 +158,9 @@ __all__ = [
     "LifeCycle",
     "Log",
     "Manifests",
+    "Metrics",
     "Ping",
+    "Prometheus",
     "Providers",
     "RespondingTimeouts",
     "ServersTransport",

@@ -25,6 +25,7 @@ from config.static_schema import Indexed, Leaf, Named, Section, root
 
 SHORTEST_LEASE_SECONDS: Final = 3
 _BASE_PATH: Final = re.compile(r"/[a-zA-Z0-9/_.:~-]*")
+_LABEL: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 # Integers whose negative values mean something.
 _MAY_BE_NEGATIVE: Final = ("serversTransport.maxIdleConnsPerHost",)
@@ -41,7 +42,11 @@ def derive(static: StaticConfiguration) -> StaticConfiguration:
 def _needs_traefik(static: StaticConfiguration) -> bool:
     ping = static.ping
     on_ping = ping is not None and not ping.manual_routing and ping.entry_point == TRAEFIK_ENTRY_POINT
-    return on_ping or (static.api is not None and static.api.insecure)
+    prometheus = static.metrics.prometheus if static.metrics is not None else None
+    on_metrics = (
+        prometheus is not None and not prometheus.manual_routing and prometheus.entry_point == TRAEFIK_ENTRY_POINT
+    )
+    return on_ping or on_metrics or (static.api is not None and static.api.insecure)
 
 
 def check(static: StaticConfiguration) -> Iterator[Problem]:
@@ -155,6 +160,7 @@ def _check_features(static: StaticConfiguration) -> Iterator[Problem]:
             )
         if not 200 <= ping.terminating_status_code <= 599:
             yield _problem("ping.terminatingStatusCode", "must be a status from 200 to 599")
+    yield from _check_metrics(static)
     if api is not None and not _BASE_PATH.fullmatch(api.base_path):
         yield _problem("api.basePath", "must begin with / and hold only letters, digits and / _ . : ~ -")
     crd = static.providers.kubernetes_crd
@@ -168,6 +174,22 @@ def _check_features(static: StaticConfiguration) -> Iterator[Problem]:
             yield _problem("providers.precedence", f"holds {name!r}, which is no provider of Traefik's")
     if manifests is not None and not manifests.directory:
         yield _problem("providers.manifests.directory", "is missing")
+
+
+def _check_metrics(static: StaticConfiguration) -> Iterator[Problem]:
+    prometheus = static.metrics.prometheus if static.metrics is not None else None
+    if prometheus is None:
+        return
+    path, point = "metrics.prometheus", prometheus.entry_point
+    if not prometheus.manual_routing and point not in static.entry_points:
+        known = ", ".join(sorted(static.entry_points))
+        yield _problem(f"{path}.entryPoint", f"names {point!r}, which is no entry point (known: {known})")
+    buckets = prometheus.buckets
+    if list(buckets) != sorted(set(buckets)) or any(bucket <= 0 for bucket in buckets):
+        yield _problem(f"{path}.buckets", "must be positive and in rising order")
+    for label in prometheus.header_labels:
+        if not _LABEL.fullmatch(label):
+            yield _problem(f"{path}.headerLabels", f"holds {label!r}, which cannot be the name of a label")
 
 
 def _check_ingress(settings: KubernetesIngress | None) -> Iterator[Problem]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from config.findings import Finding
-from master.checking import CheckReport, RouteRow, Summary
+from master.check_rows import RouteRow
+from master.checking import CheckReport, Summary
 from master.tables import clean, table
 
 _ROUTE_HEAD: Final = ("ENTRY POINT", "TLS", "PRIORITY", "STATUS", "SERVERS", "SERVICE", "RULE")
+_LAYER4_HEAD: Final = ("ENTRY POINT", "PROTOCOL", *_ROUTE_HEAD[1:])
 
 
 def lines(report: CheckReport) -> Iterator[str]:
@@ -17,8 +19,13 @@ def lines(report: CheckReport) -> Iterator[str]:
         yield from _finding(finding)
     if report.findings:
         yield ""
-    if report.routes:
-        yield from table(_ROUTE_HEAD, [_route(row) for row in report.routes])
+    http = [_route(row) for row in report.routes if row.protocol == "http"]
+    if http:
+        yield from table(_ROUTE_HEAD, http)
+        yield ""
+    layer4 = [_layer4_route(row) for row in report.routes if row.protocol != "http"]
+    if layer4:
+        yield from table(_LAYER4_HEAD, layer4)
         yield ""
     yield from _summary(report.summary)
 
@@ -42,6 +49,13 @@ def _route(row: RouteRow) -> Sequence[str]:
         row.service or "-",
         row.rule,
     )
+
+
+def _layer4_route(row: RouteRow) -> Sequence[str]:
+    entry_point, tls, priority, *rest = _route(row)
+    if row.protocol == "udp":
+        tls, priority = "-", "-"
+    return entry_point, row.protocol, tls, priority, *rest
 
 
 def _summary(summary: Summary) -> Iterator[str]:

@@ -7,20 +7,23 @@ exist, a service or a middleware that cannot be built.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from config.findings import Finding, Severity
-from config.names import PROVIDER_CRD
+from master.check_rows import RouteRow, layer4_origins, rows_of
 from master.checking_udp import udp_findings
-from master.inspection import Inspection, Origin, object_of
-from master.service_tree import service_tree
+from master.inspection import Inspection, Origin
 from workers.routers import RouterState
+from workers.tcp.routers import TCPRouterState
 
-_TOLD_BY_PROVIDER: Final = frozenset(("InvalidRule", "PriorityTooLarge"))
+_TOLD_BY_PROVIDER: Final = frozenset(
+    ("InvalidRule", "PriorityTooLarge", "TLSMissing", "NoService", "InvalidProxyProtocol")
+)
 """Reasons of findings that already say why a router is disabled."""
+_ROUTE: Final = re.compile(r"spec\.routes\[[0-9]+\]")
 _KINDS: Final = (
     (r'entryPoint ".*" doesn\'t exist', "UnknownEntryPoint"),
     (r"no valid entryPoint", "NoEntryPoint"),
@@ -30,22 +33,6 @@ _KINDS: Final = (
     (r".*servers transport not found", "ServersTransportNotFound"),
     (r".*this version of Pointsman", "NotServedYet"),
 )
-
-
-class RouteRow(msgspec.Struct, rename="camel", kw_only=True):
-    """One router on one of its entry points, in the order in which rules are asked there."""
-
-    entry_point: str
-    tls: bool
-    priority: int
-    router: str
-    rule: str
-    service: str
-    servers: list[str]
-    status: str
-    errors: list[str]
-    object: str
-    field: str
 
 
 class Summary(msgspec.Struct, rename="camel", kw_only=True):
@@ -82,10 +69,10 @@ def check(inspection: Inspection, namespaces: Collection[str] = ()) -> CheckRepo
     ]
     rows = [
         row
-        for row in _rows(inspection, origins)
+        for row in rows_of(inspection, origins)
         if not namespaces or row.object.rpartition(" ")[2].partition("/")[0] in namespaces
     ]
-    states = {row.router: row.status for row in rows}
+    states = {(row.protocol, row.router): row.status for row in rows}
     severities = [finding.severity for finding in findings]
     store = inspection.reading.store
     counts = {kind: len(list(store.keys(kind))) for kind in inspection.reading.kinds()}
@@ -139,18 +126,33 @@ def _in_order(findings: list[Finding]) -> list[Finding]:
 
 def _of_workers(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[Finding]:
     yield from _worker_findings(inspection, origins)
+    yield from dict.fromkeys(_tcp_findings(inspection))
     yield from dict.fromkeys(udp_findings(inspection))
 
 
-def _worker_findings(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[Finding]:
+def _worker_findings(inspection: Inspection, origins: Mapping[str, Origin]) -> Iterator[Finding]:
+    """Of HTTP routers; `origins` by the name that the object gave them."""
+    states = [(state, origins.get(state.source)) for _, state in sorted(inspection.runtime.routers.items())]
+    yield from _of_states(inspection, states)
+
+
+def _tcp_findings(inspection: Inspection) -> Iterator[Finding]:
+    origins = layer4_origins(inspection)
+    states = [(state, origins.get(name)) for name, state in sorted(inspection.runtime.tcp.routers.items())]
+    yield from _of_states(inspection, states)
+
+
+def _of_states(
+    inspection: Inspection, states: Iterable[tuple[RouterState | TCPRouterState, Origin | None]]
+) -> Iterator[Finding]:
+    """What each router says of itself, once, unless the provider has said why it is disabled."""
     told = {
-        (one.kind, one.namespace, one.name, one.field.partition(".match")[0].partition(".priority")[0])
+        (one.kind, one.namespace, one.name, _route_of(one.field))
         for one in inspection.reading.findings
         if one.reason in _TOLD_BY_PROVIDER
     }
     seen: set[Finding] = set()
-    for _, state in sorted(inspection.runtime.routers.items()):
-        origin = origins.get(state.source)
+    for state, origin in states:
         if origin is None or (*origin.key, origin.field) in told:
             continue
         for error in state.errors:
@@ -160,7 +162,13 @@ def _worker_findings(inspection: Inspection, origins: dict[str, Origin]) -> Iter
                 yield finding
 
 
-def _finding(inspection: Inspection, state: RouterState, origin: Origin, error: str) -> Finding:
+def _route_of(field: str) -> str:
+    """The route in the path of a field, empty if it is about none."""
+    matched = _ROUTE.match(field)
+    return matched[0] if matched else ""
+
+
+def _finding(inspection: Inspection, state: RouterState | TCPRouterState, origin: Origin, error: str) -> Finding:
     reason = next((name for pattern, name in _KINDS if re.match(pattern, error)), "RouterDisabled")
     is_fatal = state.critical and reason != "UnknownEntryPoint"
     severity: Severity = "error" if is_fatal else "warning"
@@ -197,27 +205,3 @@ def _advice(inspection: Inspection, reason: str) -> str:
         case "NotServedYet":
             return "see docs/compatibility.md"
     return ""
-
-
-def _rows(inspection: Inspection, origins: dict[str, Origin]) -> Iterator[RouteRow]:
-    rows = []
-    runtime = inspection.runtime
-    for state in runtime.routers.values():
-        origin = origins.get(state.source)
-        for entry_point in state.using or state.config.entry_points or ["-"]:
-            rows.append(
-                RouteRow(
-                    entry_point=entry_point,
-                    tls=state.config.tls is not None,
-                    priority=state.priority,
-                    router=state.name,
-                    rule=state.config.rule,
-                    service=state.service.removesuffix(f"@{PROVIDER_CRD}"),
-                    servers=list(dict.fromkeys(service_tree(runtime, state.service).all_servers())),
-                    status=state.status,
-                    errors=list(state.errors),
-                    object=object_of(state, origin),
-                    field=origin.field if origin else "",
-                )
-            )
-    yield from sorted(rows, key=lambda row: (row.entry_point, row.tls, -row.priority, row.router))

@@ -24,6 +24,10 @@ def lines(explanation: Explanation) -> Iterator[str]:
     if explanation.near_hosts:
         yield ""
         yield clean(f"No rule names this host; close are {', '.join(explanation.near_hosts)}.")
+    if explanation.findings:
+        yield ""
+        yield "Objects with errors; the rules of routes that were dropped are not in the API:"
+        yield from (clean(f"{_INDENT}{finding}") for finding in explanation.findings)
     if explanation.others:
         yield ""
         yield "Not these:"

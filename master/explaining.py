@@ -13,6 +13,7 @@ import msgspec
 
 from config import rules
 from config.dynamic import objects_in
+from config.findings import Finding
 from config.names import PROVIDER_CRD, resolve_reference
 from master.candidates import Candidate, Judge
 from master.inspection import Inspection
@@ -48,6 +49,8 @@ class Explanation(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=Tr
     hidden: int = 0
     """Candidates that are left out because they are for other hosts."""
     near_hosts: list[str] = []
+    findings: list[Finding] = []
+    """Errors of objects whose rules cannot be seen, where nothing answers: one of them may have been meant."""
 
 
 class _Stub:

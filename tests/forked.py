@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any
 
 
 class Forked:
@@ -56,6 +58,30 @@ class Forked:
     def _wait(self) -> int:
         pid, self.pid = self.pid, 0
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def dies_before_line(number: int, files: Collection[str], work: Callable[[], object]) -> Callable[[], object]:
+    """`work`, killed before it runs line `number` (from 0, as they come) of the code in `files`."""
+
+    def doomed() -> object:
+        left = number
+
+        def trace(frame: FrameType, event: str, _: Any) -> Any:
+            nonlocal left
+            if frame.f_code.co_filename not in files:
+                return None
+            if event == "line":
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        result = work()
+        sys.settrace(None)
+        return result
+
+    return doomed
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from workers.exchange import Handler, Request
 from workers.proxy import ServiceHandler
 from workers.timers import TimerWheel
 from workers.tls_engine import TLSEngine
+from workers.upstream.candidate import Candidate
 from workers.upstream.servers import Servers
 from workers.upstream.transport import Transport
 
@@ -139,6 +140,10 @@ class Rigid(Servers):
 
     def __init__(self, urls: Iterable[str]) -> None:
         super().__init__("web@test", LoadBalancer(pass_host_header=True), [Server(url=url) for url in urls])
+
+    @property
+    def servers(self) -> list[Candidate]:
+        return self.candidates
 
 
 class Found:

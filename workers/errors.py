@@ -117,6 +117,7 @@ PROTOCOL_UNAVAILABLE: Final = _gateway("protocol_unavailable", 500, _500)  # h2c
 STREAM_REFUSED: Final = _gateway("stream_refused", 502, _502, Retry.ALWAYS)  # HTTP/2: not processed, for certain
 STREAM_RESET: Final = _gateway("stream_reset", 500, _500)
 HTTP2_BROKEN: Final = _gateway("http2_broken", 500, _500)
+HTTP2_ENDED: Final = _gateway("http2_ended", 500, _500, Retry.REUSED)  # closed in order, but too early
 PING_TIMEOUT: Final = _gateway("ping_timeout", 500, _500)
 RESPONSE_TOO_LARGE: Final = _gateway("response_too_large", 500, _500)
 WRONG_UPGRADE: Final = _gateway("wrong_upgrade", 500, _500)
@@ -129,4 +130,6 @@ CLIENT_GONE: Final = Failure(
 )
 CLIENT_STALLED: Final = Failure("client_stalled", Side.CLIENT, 499, Answer.SILENT, closes=True)
 CRASHED: Final = Failure("crashed", Side.PROXY, 500, Answer.TEXT, b"Internal Server Error\n")
+LIMIT_UNKNOWN: Final = Failure("limit_unknown", Side.PROXY, 503, Answer.PLAIN, b"Service Unavailable")
+"""What all workers share cannot be asked (a worker is stopped while it holds a lock): nothing passes unchecked."""
 SHUTTING_DOWN: Final = Failure("shutting_down", Side.PROXY, 503, Answer.SILENT, closes=True)

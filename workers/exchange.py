@@ -17,6 +17,7 @@ from workers.errors import Failure
 if TYPE_CHECKING:
     from workers.forwarded import Client
     from workers.http1.options import Found
+    from workers.metrics import Metrics
     from workers.stream import Stream
 
 Header = tuple[bytes, bytes]
@@ -212,33 +213,40 @@ class Note:
     One for all exchanges around one request. Seconds are those of time.perf_counter; 0.0 means: never happened.
     """
 
-    __slots__ = (
-        "attempts",
-        "origin_bytes",
-        "origin_seconds",
-        "origin_status",
-        "route",
-        "router",
-        "server",
-        "service",
-        "started",
-    )
-
-    def __init__(self) -> None:
-        self.started = 0.0
-        self.route: Found | None = None
-        self.router = ""
-        """Qualified name of the router that answers."""
-        self.service = ""
-        """Qualified name of the load balancer that was asked last."""
-        self.server = ""
-        """URL of the server that was asked last."""
-        self.origin_seconds = 0.0
-        """How long servers were waited for, all attempts together."""
-        self.origin_status = 0
-        self.origin_bytes = 0
-        self.attempts = 0
-        """How often a server was asked."""
+    started = 0.0
+    started_unix = 0.0
+    metrics: Metrics | None = None
+    """Who counts attempts, if somebody does."""
+    route: Found | None = None
+    router = ""
+    """Names of the routers from the root to the one that answers, where there are several."""
+    service = ""
+    """Qualified name of the load balancer that was asked last."""
+    server = ""
+    """URL of the server that was asked last."""
+    user = ""
+    """Whom an authenticating middleware took the client for, even if it refused."""
+    method = b""
+    target = b""
+    """As it was before any router; `host` likewise."""
+    host = b""
+    protocol = b"http"
+    """The metrics' label."""
+    origin_seconds = 0.0
+    """How long servers were waited for, all attempts together."""
+    origin_status = 0
+    origin_bytes = 0
+    """Of the last server's response body."""
+    received_bytes = 0
+    """Of the request body, as far as it was read."""
+    attempts = 0
+    """How often a server was asked."""
+    retries = 0
+    """How often because an answer was not good enough."""
+    origin_headers: Sequence[Header] = ()
+    sent_headers: Sequence[Header] = ()
+    grpc_lines: Sequence[Header] = ()
+    """Where Grpc-Status is to be found."""
 
 
 class Cancellable(Protocol):

@@ -145,7 +145,7 @@ class Runtime:
         else:
             new.tls_tables = self.tls_tables
         new.tcp = self.tcp.updated(changes.tcp, new.tls, stale_options, pause)
-        new.udp = self.udp.updated(changes.udp_routers, changes.udp_services, self.environment)
+        new.udp = self.udp.updated(changes.udp_routers, changes.udp_services, self.environment, pause)
         for state, servers in swaps:  # last: no request may meet new servers behind an old route
             assert state.balanced is not None
             state.balanced.balancer = servers

@@ -153,8 +153,10 @@ def _failover(holder: Holder, given: written.Failover, into: dict[str, Service])
                 field=f"spec.failover.{name}",
                 advice=f"name a Service or TraefikService in {name}",
             )
-    main = _child(holder, given.service, "spec.failover.service", into)
-    fallback = _child(holder, given.fallback, "spec.failover.fallback", into)
+    children: dict[str, Service] = {}  # put out together or not at all
+    main = _child(holder, given.service, "spec.failover.service", children)
+    fallback = _child(holder, given.fallback, "spec.failover.fallback", children)
+    into.update(children)
     given_errors = given.errors or written.FailoverErrors()
     errors = FailoverErrors(max_request_body_bytes=given_errors.max_request_body_bytes, status=given_errors.status)
     if not errors.status and not _can_be_unhealthy(main, into.get(main)):

@@ -75,6 +75,11 @@ def test_a_stopped_holder_does_not_stop_the_others(cells: Cells, monkeypatch: py
         forked.wait_stopped()
         with pytest.raises(CellsBusy, match="lock 3"):
             cells.lock(3)
+        tries: list[int] = []
+        monkeypatch.setattr(os, "sched_yield", lambda: tries.append(1))
+        with pytest.raises(CellsBusy, match="lock 3"):
+            cells.lock(3)
+        assert not tries, "it was waited for in vain a moment ago"
         cells.lock(4)
         cells.unlock(4)
         assert forked.kill() == -signal.SIGKILL

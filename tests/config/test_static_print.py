@@ -31,6 +31,8 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
         st.integers(0, 10**6).map(float), st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000)
     ),
     "texts": st.lists(ELEMENT, max_size=3),
+    "floats": st.lists(st.integers(1, 10**6).map(lambda hundredths: hundredths / 100), max_size=3),
+    "map": st.dictionaries(NAME, TEXT, max_size=2),
 }
 
 

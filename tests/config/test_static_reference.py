@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from config.static_reference import as_text, groups
-from config.static_schema import leaves, root
+from config.static_schema import Leaf, leaves, root
 
 
 def test_every_option_is_described() -> None:
     entries = {entry.flag: entry for listed in groups().values() for entry in listed}
-    assert {f"--{path}" for path, _ in leaves(root())} == entries.keys() - {"--configFile"}
+    flags = {
+        f"--{path}.<name>" if isinstance(leaf, Leaf) and leaf.kind == "map" else f"--{path}"
+        for path, leaf in leaves(root())
+    }
+    assert flags == entries.keys() - {"--configFile"}
     for entry in entries.values():
         assert entry.description.endswith((".", "path).")), entry
         assert entry.kind

@@ -113,7 +113,7 @@ def _parameter(case: dict[str, Any]) -> Any:
     """Cases with the same options run on one worker, so that they share their pair of proxies."""
     group = pytest.mark.xdist_group(" ".join(["differential", *case["options"]]))
     numbers = [pytest.mark.behaviour(number) for number in case.get("behaviours", ())]
-    return pytest.param(case, id=case["name"], marks=[group, *numbers])
+    return pytest.param(case["options"], case, id=case["name"], marks=[group, *numbers])
 
 
 class Stage:
@@ -163,38 +163,18 @@ def _class_annotation(options: tuple[str, ...]) -> str:
     return "{}"
 
 
-class Stages:
-    """The stage of the case at hand; it stays until a case with other options comes."""
-
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        self._factory = factory
-        self._options: tuple[str, ...] = ()
-        self._stage: Stage | None = None
-
-    def for_case(self, case: dict[str, Any]) -> Stage:
-        if self._stage is None or self._options != case["options"]:
-            self.close()
-            self._options = case["options"]
-            self._stage = Stage(self._options, self._factory.mktemp("stage"))
-        return self._stage
-
-    def close(self) -> None:
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
-
-
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
-    # No parameter of the fixture: pytest would make a stage anew for every case.
-    made = Stages(tmp_path_factory)
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    made = Stage(request.param, tmp_path_factory.mktemp("stage"))
     yield made
     made.close()
 
 
-@pytest.mark.parametrize("case", [_parameter(case) for case in CASES])
-def test_same_as_the_original(stages: Stages, case: dict[str, Any], _stage_of_case: None) -> None:
-    stage = stages.for_case(case)
+# With a scope of its own: else pytest would set a stage up for every single case.
+@pytest.mark.parametrize(
+    ("stage", "case"), [_parameter(case) for case in CASES], indirect=["stage"], scope="module"
+)
+def test_same_as_the_original(stage: Stage, case: dict[str, Any]) -> None:
     theirs = objects_of(stage.rawdata, case["name"])
     assert objects_of(stage.pair.pointsman.rawdata(), case["name"]) == theirs
     for request in case.get("requests", ()):

@@ -123,7 +123,6 @@ def test_a_wildcard_entry_point_answers_from_the_right_address(stage: Stage, con
         assert connect(tree, host).ask().server == "a"
 
 
-@pytest.mark.behaviour("DP-124")
 def test_a_change_keeps_living_sessions(stage: Stage, connect: Connect) -> None:
     tree = stage.start()
     old = connect(tree)

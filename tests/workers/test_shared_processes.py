@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
 import workers.shared
 from config.cells import Cells
-from tests.forked import Forked, all_at_once
+from tests.forked import Forked, all_at_once, dies_before_line
 from workers.shared import SharedState
 
 HOUR_NS = 3600 * 10**9
@@ -175,30 +172,6 @@ def record_work(shared: SharedState) -> list[bool]:
     return [True] * 3 + [False]
 
 
-def dies_after(lines: int, work: Work) -> Work:
-    """`work`, killed before the given line of our modules."""
-
-    def doomed(shared: SharedState) -> str:
-        left = lines
-
-        def trace(frame: FrameType, event: str, _: Any) -> Any:
-            nonlocal left
-            if frame.f_code.co_filename not in FILES:
-                return None
-            if event == "line":
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        sys.settrace(trace)
-        work(shared)
-        sys.settrace(None)
-        return "lived"
-
-    return doomed
-
-
 @pytest.mark.parametrize("work", [gauge_work, record_work, bucket_work])
 def test_a_death_before_any_line_leaves_a_whole_state(work: Work) -> None:
     """The next worker gets what the dead one had not taken: all of it, or all but what was taken before."""
@@ -206,7 +179,7 @@ def test_a_death_before_any_line_leaves_a_whole_state(work: Work) -> None:
         cells = Cells.create()
         cells.open_slot(0)
         cells.open_slot(1)
-        with Forked(in_slot(cells, 0, dies_after(lines, work))) as child:
+        with Forked(dies_before_line(lines, FILES, in_slot(cells, 0, work))) as child:
             code = child.exit_code()
         cells.clear_slot(0)
         found = work(SharedState(cells, 1))

@@ -178,34 +178,41 @@ class Channel:
                     return
                 link.pass_on()
         finally:
-            if self._has_turn:
-                self._has_turn = False
+            self._has_turn = False
             link.pass_on()
 
     def _wait_for_turn(self, wanted: int) -> int:
         """How many bytes may go now (0 only if none are wanted). Raises StreamTimeout, StreamBroken."""
-        link = self._link
+        link, turns = self._link, self._link.turns
         while True:
             if self.broken is not None:
                 raise StreamBroken(str(self.broken))
-            if wanted and self.send_window <= 0:
-                if self._has_turn:
-                    self._has_turn = False
-                    link.pass_on()
+            if wanted and (self.send_window <= 0 or link.send_window <= 0):
+                if self.send_window > 0:
+                    turns.wait_for_window(self)
+                self._give_turn_back()
                 self._park_sender()
-            elif (wanted and link.send_window <= 0) or not link.has_room(self._has_turn):
+            elif not link.has_room(self._has_turn):
+                turns.wait_for_room(self)
                 self._has_turn = False
-                link.blocked.append(self)
                 self._park_sender()
             else:
-                most = TURN_BYTES if link.blocked else frames.DEFAULT_WINDOW
-                return min(wanted, self.send_window, link.send_window, most)
+                most = TURN_BYTES if turns else frames.DEFAULT_WINDOW
+                return min(wanted, self.send_window, link.send_window, most) if wanted else 0
+
+    def _give_turn_back(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._link.pass_on()
 
     def _park_sender(self) -> None:
         self._sender = getcurrent()
         link = self._link
         self._sender_until = min(self.write_deadline, link.wheel.tick + link.stall_ticks)
-        self._wait(self._sender_until)
+        try:
+            self._wait(self._sender_until)
+        finally:
+            link.turns.leave(self)
 
     def reset(self, code: ErrorCode) -> None:
         """End both directions at once with RST_STREAM; whoever waits is woken."""

@@ -113,7 +113,7 @@ class ClientLink(Link):
             self.calls.pop(call.channel.id, None)
             self.is_used = True
         if not self.running and not self.stream.closed:
-            if self._is_leaving or not self.options.idle:
+            if self._is_leaving or not self.options.idle or not self.most_streams:
                 self._leave()
                 self.stream.cancel_read()
             else:
@@ -147,6 +147,8 @@ class ClientLink(Link):
                 self._on_silence()
                 continue
             if not data:
+                if not self.outbox.broken:
+                    self._failure = errors.HTTP2_ENDED
                 return
             self._awaits_pong = False
             rest = self.feed(rest + data if rest else data)

@@ -24,6 +24,7 @@ from workers.http2.channel import STREAM_WINDOW_BYTES, Channel
 from workers.http2.codes import ConnectionFault, ErrorCode, StreamFault
 from workers.http2.hpack import Field
 from workers.http2.outbox import ROOM_BYTES, Outbox
+from workers.http2.turns import Turns
 from workers.stream import Stream, StreamBroken, StreamError
 from workers.timers import NEVER, TimerWheel
 
@@ -85,8 +86,7 @@ class Link(ABC):
         self.stall_ticks = limits.stall_ticks
         self.channels: dict[int, Channel] = {}
         """Streams on which something may still come or go."""
-        self.blocked: deque[Channel] = deque()
-        """Senders that wait for their turn on the connection."""
+        self.turns = Turns()
         self.send_window = frames.DEFAULT_WINDOW
         self.receive_window = frames.DEFAULT_WINDOW
         self.largest_frame_bytes = frames.FRAME_BYTES
@@ -174,14 +174,12 @@ class Link(ABC):
 
     def has_room(self, has_turn: bool = False) -> bool:
         """May data be queued now, by one who has waited for it or where nobody waits?"""
-        return self.outbox.size < ROOM_BYTES and (has_turn or not self.blocked)
+        return self.outbox.size < ROOM_BYTES and (has_turn or not self.turns)
 
     def pass_on(self) -> None:
         """Give the next sender that waits its turn, if there is anything to be had."""
-        blocked = self.blocked
-        while blocked and self.send_window > 0 and self.outbox.size < ROOM_BYTES:
-            if blocked.popleft().give_turn():
-                return
+        if self.turns and self.outbox.size < ROOM_BYTES:
+            self.turns.give()
 
     def credit(self, size: int) -> None:
         """So many received bytes are read or thrown away: the peer may send as many more."""
@@ -410,7 +408,9 @@ class Link(ABC):
         if self.send_window + increment > frames.LARGEST_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large")
         self.send_window += increment
-        self.pass_on()
+        if self.send_window > 0:
+            self.turns.open_window()
+            self.pass_on()
 
     def _widen_stream(self, stream_id: int, increment: int) -> None:
         channel = self.channels.get(stream_id)

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.exchange import Header, ResponseHead
-from workers.headers import CONTENT_LENGTH, DATE, HOP, TE, TRAILER, TRANSFER_ENCODING, UPGRADE
+from workers.headers import (
+    CONTENT_LENGTH,
+    DATE,
+    HOP,
+    HOP_BY_HOP,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    classify,
+)
 from workers.http1.framing import passable_trailers
 from workers.http1.grammar import MOST_LINES, is_length
 from workers.http2.hpack import Field
@@ -20,7 +30,7 @@ from workers.http2.names import NOT_ALLOWED, judge, outgoing, spellings
 _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_PASSED_ON: Final = TRANSFER_ENCODING | UPGRADE | HOP | TE
-_CARE: Final = NOT_ALLOWED | CONTENT_LENGTH | TRAILER | DATE | _NOT_PASSED_ON
+_CARE: Final = CONTENT_LENGTH | TRAILER | DATE | _NOT_PASSED_ON
 
 
 class Malformed(Exception):
@@ -54,24 +64,30 @@ def response_head(fields: Sequence[Field]) -> ResponseHead:
     headers, marks = _headers(fields[1:])
     head = ResponseHead(int(fields[0][1]), headers)
     if marks & _CARE:
-        _with_care(head, marks)
+        _with_care(head)
     return head
 
 
 def trailers_in(fields: Sequence[Field]) -> Sequence[Header]:
     """Trailers that may be passed on. Raises Malformed."""
-    headers, marks = _headers(fields)
-    if marks & NOT_ALLOWED or len(fields) > MOST_LINES:
-        raise Malformed("a field that no trailer is")
-    return passable_trailers(headers)
+    if len(fields) > MOST_LINES:
+        raise Malformed("too many trailers")
+    return passable_trailers(_headers(fields)[0])
 
 
 def _headers(fields: Sequence[Field]) -> tuple[list[Header], int]:
-    """Fields under the names that HTTP/1 clients know, and all their kinds."""
+    """Fields under the names that HTTP/1 clients know, and all their kinds.
+
+    Fields of the connection, which HTTP/2 does not have, are left out: some servers send them. Raises Malformed.
+    """
     headers: list[Header] = []
     marks, known = 0, spellings.get
     for name, value, _ in fields:
         spelling, kind = known(name) or judge(name)
+        if kind & NOT_ALLOWED:
+            if name not in HOP_BY_HOP:
+                raise Malformed(f"field name {name[:32]!r}")
+            continue
         marks |= kind
         headers.append((spelling, value))
     if _FORBIDDEN.search(b"\t".join([value for _, value in headers])):
@@ -79,12 +95,11 @@ def _headers(fields: Sequence[Field]) -> tuple[list[Header], int]:
     return headers, marks
 
 
-def _with_care(head: ResponseHead, marks: int) -> None:
-    if marks & NOT_ALLOWED:
-        raise Malformed("a field that HTTP/2 does not have")
+def _with_care(head: ResponseHead) -> None:
+    """Read the headers that mean something here. Raises Malformed."""
     kept: list[Header] = []
     for header in head.headers:
-        kind = judge(header[0].lower())[1]
+        kind = classify(header[0])
         if kind & CONTENT_LENGTH:
             if head.content_length >= 0 or not is_length(header[1]):
                 raise Malformed("no usable Content-Length")

@@ -33,6 +33,7 @@ def basic_auth(options: BasicAuth, context: Context) -> Wrap:
         def handler(exchange: Exchange) -> None:
             request = exchange.request
             name, password = credentials(request)
+            note_user(exchange, name or b"")
             if not users.accept(name, password):
                 unauthorized(exchange, challenge)
                 return
@@ -45,6 +46,12 @@ def basic_auth(options: BasicAuth, context: Context) -> Wrap:
         return handler
 
     return wrap
+
+
+def note_user(exchange: Exchange, name: bytes) -> None:
+    """For the access log: whom the client calls itself, right or wrong."""
+    if exchange.note is not None and name:
+        exchange.note.user = name.decode("utf-8", "replace")
 
 
 def unauthorized(exchange: Exchange, challenge: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from config.middlewares_traffic import CIRCUIT_BREAKER_DEFAULTS, CircuitBreaker
 from config.units import parse_duration
-from workers.errors import Answer, Failure, Side
+from workers.errors import LIMIT_UNKNOWN, Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.breaker_state import FUNCTIONS, Breaker, Times
@@ -45,7 +45,11 @@ def circuit_breaker(options: CircuitBreaker, context: Context) -> Wrap:
 
     def wrap(handler: Handler) -> Handler:
         def guarded(exchange: Exchange) -> None:
-            if not breaker.lets_pass():
+            try:
+                may_pass = breaker.lets_pass()
+            except CellsBusy as error:
+                raise ProxyError(LIMIT_UNKNOWN, str(error)) from error
+            if not may_pass:
                 exchange.failure = fallback
                 exchange.respond_error(fallback)
                 return

@@ -15,7 +15,7 @@ from config.middlewares_auth import DigestAuth
 from workers.errors import Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler, Request
 from workers.middlewares.base import BuildError, Context, Wrap
-from workers.middlewares.basic_auth import DEFAULT_REALM, pass_on, unauthorized
+from workers.middlewares.basic_auth import DEFAULT_REALM, note_user, pass_on, unauthorized
 from workers.middlewares.nonces import Nonces, Verdict
 from workers.shared import CellsBusy
 
@@ -36,6 +36,7 @@ def digest_auth(options: DigestAuth, context: Context) -> Wrap:
     def wrap(inner: Handler) -> Handler:
         def handler(exchange: Exchange) -> None:
             name, verdict = check.judge(exchange.request)
+            note_user(exchange, name)
             if verdict is not Verdict.GOOD:
                 unauthorized(exchange, check.challenge(verdict is Verdict.STALE))
                 return

@@ -17,6 +17,7 @@ from workers.middlewares import fields
 from workers.middlewares.auth_request import AuthHeaders
 from workers.middlewares.auth_response import AuthResult
 from workers.middlewares.base import BuildError, Context, Wrap
+from workers.middlewares.basic_auth import note_user
 from workers.middlewares.bodies import Replayed, read_whole
 from workers.middlewares.client_tls import transport_for
 from workers.middlewares.spool import Spool
@@ -37,6 +38,7 @@ def forward_auth(options: ForwardAuth, context: Context) -> Wrap:
     request_headers = AuthHeaders(options)
     result = AuthResult(options)
     limit = _limit(options.max_body_size)
+    user_header = options.header_field.lower().encode()
 
     def wrap(inner: Handler) -> Handler:
         def ask(exchange: Exchange, body: bytes) -> bool:
@@ -46,6 +48,8 @@ def forward_auth(options: ForwardAuth, context: Context) -> Wrap:
                 server.relay(exchange, answer)
                 return False
             result.apply(exchange, answer.headers)
+            if user_header:
+                note_user(exchange, fields.first(answer.headers, user_header))
             return True
 
         def handler(exchange: Exchange) -> None:
@@ -113,6 +117,7 @@ class _AuthServer:
                 TIMEOUT_SECONDS,
                 self._limit or 1,  # 0 would mean that the body may be of any size, as nobody wants it
                 body,
+                exchange,
             )
         except ProxyError as error:
             if exchange.client_gone:

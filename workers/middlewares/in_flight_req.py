@@ -7,11 +7,11 @@ counts with it (workers/shared_gauges.py).
 from __future__ import annotations
 
 from config.middlewares_traffic import InFlightReq
-from workers.errors import Answer, Failure, Side
+from workers.errors import LIMIT_UNKNOWN, Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.source import request_source
-from workers.shared import shared_state
+from workers.shared import CellsBusy, shared_state
 
 
 def in_flight_req(options: InFlightReq, context: Context) -> Wrap:
@@ -28,7 +28,11 @@ def in_flight_req(options: InFlightReq, context: Context) -> Wrap:
     def wrap(handler: Handler) -> Handler:
         def limited(exchange: Exchange) -> None:
             token = source(exchange.request)
-            if not gauge.enter(token, amount):
+            try:
+                has_place = gauge.enter(token, amount)
+            except CellsBusy as error:
+                raise ProxyError(LIMIT_UNKNOWN, str(error)) from error
+            if not has_place:
                 exchange.failure = full
                 exchange.respond_error(full)
                 return

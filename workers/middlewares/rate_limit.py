@@ -13,13 +13,17 @@ from gevent import sleep
 
 from config.middlewares_traffic import RateLimit
 from config.units import format_duration, parse_duration
-from workers.errors import Answer, Failure, Side
+from workers.errors import Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.source import Source, request_source
-from workers.shared import TokenBuckets, shared_state
+from workers.shared import CellsBusy, TokenBuckets, shared_state
 
 RATE_LIMITED: Final = Failure("rate_limited", Side.CLIENT, 429, Answer.PLAIN, b"Too Many Requests")
+NO_BUCKET: Final = Failure(
+    "rate_limit_unavailable", Side.PROXY, 500, Answer.TEXT, b"Could not insert/update bucket\n"
+)
+"""Whether the request may pass cannot be told, so it may not."""
 
 _NS: Final = 1_000_000_000
 _SLOWEST_WAIT_NS: Final = _NS // 2
@@ -83,7 +87,10 @@ def _limited(handler: Handler, buckets: TokenBuckets, source: Source) -> Handler
     take = buckets.take
 
     def limited(exchange: Exchange) -> None:
-        taken, wait_ns = take(source(exchange.request))
+        try:
+            taken, wait_ns = take(source(exchange.request))
+        except CellsBusy as error:
+            raise ProxyError(NO_BUCKET, str(error)) from error
         if wait_ns:
             if not taken:
                 refuse(exchange, wait_ns)

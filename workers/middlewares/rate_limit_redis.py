@@ -17,13 +17,10 @@ from config.middlewares_traffic import Redis
 from workers.errors import Answer, Failure, Side
 from workers.exchange import Exchange, Handler
 from workers.middlewares.base import Context, Wrap
-from workers.middlewares.rate_limit import Pace, refuse
+from workers.middlewares.rate_limit import NO_BUCKET, Pace, refuse
 from workers.middlewares.source import Source
 from workers.redis_client import RedisClient, RedisUnavailable, Script, redis_client
 
-NO_BUCKET: Final = Failure(
-    "rate_limit_unavailable", Side.PROXY, 500, Answer.TEXT, b"Could not insert/update bucket\n"
-)
 NO_BURST: Final = Failure("rate_limited", Side.CLIENT, 429, Answer.TEXT, b"No bursty traffic allowed\n")
 
 TAKE: Final = Script("""

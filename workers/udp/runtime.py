@@ -8,7 +8,7 @@ and builds again only what changed or leads to something that did.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from config.layer4 import UDPRouter, UDPService
@@ -45,7 +45,7 @@ class UDPRouterState:
     `using` is as the original shows it: in the order of the configuration, repetitions included.
     """
 
-    __slots__ = ("balancer", "config", "critical", "errors", "name", "using")
+    __slots__ = ("balancer", "config", "critical", "errors", "name", "service", "using")
 
     def __init__(self, name: str, config: UDPRouter) -> None:
         self.name = name
@@ -54,17 +54,14 @@ class UDPRouterState:
         self.errors: list[str] = []
         self.critical = False
         self.balancer: UDPBalancer | None = None
+        self.service = resolve_reference(config.service, name) if config.service else ""
+        """Qualified name of the service, empty if there is none."""
 
     @property
     def status(self) -> str:
         if self.critical:
             return "disabled"
         return "warning" if self.errors else "enabled"
-
-    @property
-    def service(self) -> str:
-        """Qualified name of the service, empty if there is none."""
-        return resolve_reference(self.config.service, self.name) if self.config.service else ""
 
     def fail(self, message: str) -> None:
         self.critical = True
@@ -91,8 +88,12 @@ class UDPRuntime:
         routers: Mapping[str, UDPRouter | None],
         services: Mapping[str, UDPService | None],
         environment: UDPEnvironment,
+        pause: Callable[[], None] = lambda: None,
     ) -> UDPRuntime:
-        """The next runtime; None means: gone. This one stays as it is, and is returned if nothing changes."""
+        """The next runtime; None means: gone. This one stays as it is, and is returned if nothing changes.
+
+        `pause` is called between routers, so that datagrams never wait long for a change.
+        """
         has_moved = sorted(environment.udp_entry_points) != self.entry_points
         if not routers and not services and not has_moved:
             return self
@@ -101,8 +102,9 @@ class UDPRuntime:
         new.routers = self.routers.copy()
         stale = new._update_services(services)
         names = set(routers)
-        names.update(one.name for one in self.routers.values() if has_moved or one.service in stale)
-        touched = new._update_routers(names, routers)
+        if stale or has_moved:
+            names.update(one.name for one in self.routers.values() if has_moved or one.service in stale)
+        touched = new._update_routers(names, routers, pause)
         new._update_tables(self, touched)
         return new
 
@@ -130,7 +132,9 @@ class UDPRuntime:
                     self.services[parent] = UDPServiceState(parent, self.services[parent].config)
         return result
 
-    def _update_routers(self, names: set[str], routers: Mapping[str, UDPRouter | None]) -> set[str]:
+    def _update_routers(
+        self, names: set[str], routers: Mapping[str, UDPRouter | None], pause: Callable[[], None]
+    ) -> set[str]:
         """Build the named routers again; return the entry points that one of them is or was attached to."""
         builder = UDPServiceBuilder(self.services)
         touched: set[str] = set()
@@ -143,17 +147,19 @@ class UDPRuntime:
                 state = build_router(name, config, self.entry_points, builder)
                 self.routers[name] = state
                 touched.update(state.using)
+            pause()
         return touched
 
     def _update_tables(self, before: UDPRuntime, touched: set[str]) -> None:
         """Tables of entry points that nothing touched stay the same objects."""
-        candidates: dict[str, list[UDPRouterState]] = {}
+        candidates: dict[str, dict[str, UDPRouterState]] = {}
         for state in self.routers.values() if touched else ():
-            for entry_point in set(state.using) & touched:
-                candidates.setdefault(entry_point, []).append(state)
+            for entry_point in state.using:
+                if entry_point in touched:
+                    candidates.setdefault(entry_point, {})[state.name] = state
         for entry_point in self.entry_points:
             if entry_point in touched:
-                self.tables[entry_point] = _table_of(entry_point, candidates.get(entry_point, ()))
+                self.tables[entry_point] = _table_of(entry_point, candidates.get(entry_point, {}).values())
             else:
                 self.tables[entry_point] = before.tables.get(entry_point, NO_ROUTER)
 
@@ -185,7 +191,7 @@ def build_router(
     return state
 
 
-def _table_of(entry_point: str, candidates: Sequence[UDPRouterState]) -> UDPTable:
+def _table_of(entry_point: str, candidates: Collection[UDPRouterState]) -> UDPTable:
     """The last by name of those that were built."""
     built = [state for state in candidates if state.balancer is not None]
     if not built:

@@ -40,11 +40,13 @@ def fetch(
     timeout_seconds: float,
     max_body_bytes: int,
     body: bytes = b"",
+    client: Exchange | None = None,
 ) -> Fetched:
     """Ask `server`; `path` is the whole request target, `host` the Host header, `headers` go as they are.
 
     `timeout_seconds` limit everything together (0: nothing but the transport's own limits). An answer with more
     than `max_body_bytes` is a failure; 0 means that nobody wants the body. Any greenlet may call this.
+    `client`: on whose behalf; if its client goes away, nobody wants the answer any more.
 
     Raises ProxyError, ValueError for headers that would break out of their line.
     """
@@ -55,6 +57,9 @@ def fetch(
     limit = _Limit(exchange)
     if until < NEVER:
         wheel.schedule(limit, until)
+    if client is not None:
+        client.upstream = exchange
+        exchange.client_gone = client.client_gone
     try:
         attempt(exchange, transport, server, _head(method, path, host, headers, len(body)), until)
     except _Enough:
@@ -66,6 +71,8 @@ def fetch(
     finally:
         wheel.forget(limit)
         wheel.release()
+        if client is not None:
+            client.upstream = None
     return exchange.fetched(server)
 
 
@@ -122,6 +129,12 @@ class _Probe(Exchange):
             failure = errors.RESPONSE_TIMEOUT if self.expired else errors.BODY_CUT
             raise ProxyError(failure, f"{server.name}: the answer broke off")
         return Fetched(self._head.status, self._head.headers, b"".join(self._pieces))
+
+    def shutdown(self) -> None:
+        """Nobody waits any more."""
+        self.client_gone = True
+        if self.upstream is not None:
+            self.upstream.shutdown()
 
     def send(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         self.status = head.status
@@ -192,8 +205,6 @@ class _Limit:
         self.scheduled = NEVER
 
     def on_tick(self, tick: int) -> int:
-        exchange = self._exchange
-        exchange.expired = exchange.client_gone = True
-        if exchange.upstream is not None:
-            exchange.upstream.shutdown()
+        self._exchange.expired = True
+        self._exchange.shutdown()
         return NEVER

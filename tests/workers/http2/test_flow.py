@@ -375,6 +375,7 @@ def test_heads_wait_for_room_too() -> None:
         client.peer.socket.setsockopt(1, 8, 4096)
         assert client.is_alive()
         (link,) = links(stage)
+        link.stream.sock.setsockopt(1, 7, 4096)
         most = 0
         for number in range(1, 2 * 240, 2):
             client.send(client.headers(number))
@@ -385,3 +386,27 @@ def test_heads_wait_for_room_too() -> None:
         answered = set()
         while len(answered) < 240:
             answered.add(client.until(HeadersFrame).stream_id)
+
+
+def test_heads_do_not_wait_for_the_window() -> None:
+    """A connection whose window is used up still answers what needs none of it."""
+
+    def handler(exchange: Exchange) -> None:
+        if exchange.request.path == b"/large":
+            large(exchange)
+        else:
+            exchange.respond(204, (), b"")
+
+    with Stage(handler=handler) as stage:
+        client = be_rude(stage)
+        client.send(SettingsFrame(0, {4: 1 << 20}), client.headers(1, path=b"/large"))
+        read_data(client, 1, 65535)
+        client.send(client.headers(3))
+        assert client.until(HeadersFrame).stream_id == 3
+        (link,) = links(stage)
+        assert repr(link.turns) == "<Turns: 0 for room, 1 for the window>"
+        client.send(client.headers(5, path=b"/large"), RstStreamFrame(1, 8))
+        assert client.until(HeadersFrame).stream_id == 5
+        client.send(RstStreamFrame(5, 8))
+        wait_until(lambda: not link.running, pause=gevent.sleep)
+        assert repr(link.turns) == "<Turns: 0 for room, 0 for the window>"

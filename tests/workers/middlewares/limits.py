@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from config.static import EntryPoint
 from tests.workers.fakes import FakeExchange, surroundings
 from workers.exchange import Handler
 from workers.forwarded import Client, ForwardedPolicy
 from workers.middlewares.base import Builder, Context, Surroundings
-from workers.shared import SharedState
+from workers.shared import CellsBusy, SharedState
 
 POLICY = ForwardedPolicy(EntryPoint(), "proxy")
 
@@ -35,6 +35,11 @@ def context(shared: SharedState | None = None, owner: str = "router@test", place
 
 def chain(builder: Builder, options: Any, handler: Handler, around: Context | None = None) -> Handler:
     return builder(options, around or context())(handler)
+
+
+def busy(*_: object) -> NoReturn:
+    """In place of the lock of the cells."""
+    raise CellsBusy("held")
 
 
 def answers(status: int = 200, body: bytes = b"") -> Handler:

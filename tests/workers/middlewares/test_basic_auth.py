@@ -15,13 +15,14 @@ from tests.upstreams import echo
 from tests.waiting import wait_until
 from tests.workers.middlewares.around import behind, context, noted
 from workers.building import BuildError
+from workers.exchange import Exchange, Note
 from workers.middlewares import passwords
 from workers.middlewares.basic_auth import Users, basic_auth
 from workers.middlewares.passwords import PasswordChecker, matches
 
 APR1 = "$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"
 SHA = "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M="
-BCRYPT = bcrypt.hashpw(b"test", bcrypt.gensalt(4)).decode()
+BCRYPT = "$2b$04$abcdefghijklmnopqrstuuoD8yw7MmybLKVooaTGGZAt3HXugv2.a"
 USERS = [f"apr:{APR1}", f"sha:{SHA}", f"strong:{BCRYPT}", "plain:test", "crypt:$5$rounds=5000$s$x", "old:xyz"]
 
 
@@ -261,3 +262,19 @@ def test_hash_that_takes_forever() -> None:
 def test_handlers_inside_get_the_exchange_itself() -> None:
     with behind(basic_auth, BasicAuth(users=USERS), handler=respond(204, b"")) as where:
         assert ask(where, line("sha", "test")).status == 204
+
+
+@pytest.mark.parametrize("name", ["sha", "nob\u00f6dy"])
+def test_name_is_noted_right_or_wrong(name: str) -> None:
+    note = Note()
+    with stage() as where:
+        inner = where.table.handler
+        assert inner is not None
+
+        def with_note(exchange: Exchange) -> None:
+            exchange.note = note
+            inner(exchange)
+
+        where.table.handler = with_note
+        ask(where, line(name, "test"))
+        assert note.user == name

@@ -8,6 +8,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from config.middlewares_traffic import Buffering
 from tests.playbook import Stage
@@ -174,7 +175,7 @@ def test_endless_response_ends() -> None:
 
 @pytest.mark.behaviour("MW-144")
 def test_events_are_held_to_the_end() -> None:
-    gate = gevent.event.Event()
+    gate = Event()
 
     def server(peer: Peer) -> None:
         peer.read_head()

@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from config.middlewares_traffic import CircuitBreaker
-from tests.workers.middlewares.limits import answers, chain, context, exchange, requests, statuses
+from tests.workers.middlewares.limits import answers, busy, chain, context, exchange, requests, statuses
 from workers import shared_records
 from workers.building import BuildError
 from workers.errors import UNREACHABLE, ProxyError
@@ -221,6 +221,18 @@ def test_a_tunnel_counts_as_success(clock: Clock) -> None:
 
     handler = breaker(upgrades, "ResponseCodeRatio(200, 201, 0, 600) > 0.5")
     assert statuses(handler, requests(2)) == [101, 503]
+
+
+def test_what_cannot_be_asked_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = SharedState.private()
+    handler = breaker(answers(), "NetworkErrorRatio() > 0.50", shared)
+    assert statuses(handler, requests(1)) == [200]
+    monkeypatch.setattr(shared._cells, "lock", busy)
+    assert statuses(handler, requests(1)) == [200], "in standby nothing has to be asked, and a sample may be lost"
+    fresh = breaker(answers(), "NetworkErrorRatio() > 0.60", shared)
+    with pytest.raises(ProxyError) as caught:
+        fresh(exchange())
+    assert caught.value.failure.status == 503
 
 
 class TestWindows:

@@ -12,6 +12,7 @@ import brotli
 import gevent
 import pytest
 import zstandard
+from gevent.event import Event
 
 from config.middlewares_responses import COMPRESS_DEFAULTS, Compress
 from tests.playbook import Response, respond
@@ -150,7 +151,7 @@ def test_answers_without_body(status: bytes) -> None:
 @pytest.mark.behaviour("MW-130")
 @pytest.mark.parametrize("coding", [b"gzip", b"br", b"zstd"])
 def test_events_arrive_at_once(coding: bytes) -> None:
-    gate = gevent.event.Event()
+    gate = Event()
 
     def server(peer: Peer) -> None:
         peer.read_head()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from config.middlewares_responses import Errors
 from tests.playbook import Stage, respond
@@ -137,7 +138,7 @@ def test_answers_of_middlewares_inside_are_caught() -> None:
 
 @pytest.mark.behaviour("MW-154")
 def test_other_answers_are_streamed_and_bad_lists_refused() -> None:
-    gate = gevent.event.Event()
+    gate = Event()
 
     def with_gate(peer: Peer) -> None:
         peer.read_head()
@@ -205,7 +206,7 @@ def test_endless_answer_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_client_that_left_gets_no_page() -> None:
-    gate = gevent.event.Event()
+    gate = Event()
 
     def slow(peer: Peer) -> None:
         peer.read_head()

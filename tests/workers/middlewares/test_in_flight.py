@@ -6,8 +6,9 @@ import pytest
 
 from config.middlewares_source import IPStrategy, SourceCriterion
 from config.middlewares_traffic import InFlightReq
-from tests.workers.middlewares.limits import answers, chain, context, exchange
+from tests.workers.middlewares.limits import answers, busy, chain, context, exchange
 from workers.building import BuildError
+from workers.errors import ProxyError
 from workers.exchange import Exchange
 from workers.middlewares.in_flight_conn import InFlightConn
 from workers.middlewares.in_flight_req import in_flight_req as build
@@ -65,3 +66,12 @@ def test_connections_by_address() -> None:
     guard.leave("10.0.0.1")
     assert guard.enter("10.0.0.1")
     assert not InFlightConn(shared, shared.identity("closed"), 0).enter("10.0.0.1")
+
+
+def test_what_cannot_be_asked_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = SharedState.private()
+    handler = chain(build, InFlightReq(amount=1), answers(), context(shared))
+    monkeypatch.setattr(shared._cells, "lock", busy)
+    with pytest.raises(ProxyError) as caught:
+        handler(exchange())
+    assert caught.value.failure.status == 503

@@ -8,9 +8,10 @@ import pytest
 
 from config.middlewares_source import IPStrategy, SourceCriterion
 from config.middlewares_traffic import RATE_LIMIT_DEFAULTS, RateLimit
-from tests.workers.middlewares.limits import answers, chain, context, exchange, requests, statuses
+from tests.workers.middlewares.limits import answers, busy, chain, context, exchange, requests, statuses
 from workers import shared_words
 from workers.building import BuildError
+from workers.errors import ProxyError
 from workers.middlewares.rate_limit import Pace, pace_of
 from workers.middlewares.rate_limit import rate_limit as build
 from workers.shared import SharedState
@@ -134,3 +135,12 @@ def test_unchanged_options_keep_the_budget_and_changed_ones_do_not(clock: Clock)
     assert statuses(chain(build, options, answers(), context(shared)), requests(1)) == [429]
     changed = RateLimit(average=1, burst=4)
     assert statuses(chain(build, changed, answers(), context(shared)), requests(5)) == [200] * 4 + [429]
+
+
+def test_what_cannot_be_asked_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = SharedState.private()
+    handler = chain(build, RateLimit(average=1), answers(), context(shared))
+    monkeypatch.setattr(shared._cells, "lock", busy)
+    with pytest.raises(ProxyError) as caught:
+        handler(exchange())
+    assert caught.value.failure.status == 500

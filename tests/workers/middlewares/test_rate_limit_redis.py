@@ -68,6 +68,9 @@ class Server:
             client.sendall(" ".join(words).encode() + b"\r\n")
             return client.recv(65536)
 
+    def sees_whole_cluster(self) -> bool:
+        return b"cluster_state:ok" in self.ask("CLUSTER", "INFO")
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(15)
@@ -189,9 +192,7 @@ def test_a_cluster(tmp_path: Path) -> None:
         nodes[1].ask("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
         nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", str(nodes[1].port), str(buses[1]))
         for node in nodes:
-            wait_until(
-                lambda node=node: b"cluster_state:ok" in node.ask("CLUSTER", "INFO"), what="the cluster forms"
-            )
+            wait_until(node.sees_whole_cluster, what="the cluster forms")
         options = nodes[0].options(endpoints=[f"127.0.0.1:{node.port}" for node in nodes], db=7)
         client = redis_client(options)
         for source in range(20):

@@ -245,6 +245,12 @@ def test_an_ipv4_client_of_a_dual_stack_socket() -> None:
         assert client.ask(b"y") == b"a:y"
 
 
+def test_an_entry_point_at_one_ipv6_address() -> None:
+    with UDPStage("::1") as stage:
+        stage.serve(stage.answerer("a").address)
+        assert stage.client(family=socket.AF_INET6).ask(b"x") == b"a:x"
+
+
 def test_one_client_port_towards_two_of_our_addresses_has_two_sessions() -> None:
     with UDPStage("0.0.0.0") as stage:
         stage.serve(stage.answerer("a").address)

@@ -107,7 +107,6 @@ def draining(stage: UDPStage, grace_seconds: float) -> gevent.Greenlet[..., None
     return gevent.spawn(drain, stage.server, life_cycle, stage.server.drops._log)
 
 
-@pytest.mark.behaviour("OP-17")
 def test_the_end_waits_for_sessions_and_serves_them() -> None:
     with UDPStage() as stage:
         stage.serve(stage.answerer("a").address)

@@ -123,6 +123,13 @@ def test_a_change_below_reaches_the_routers_above() -> None:
     assert runtime.services["top@p"].status == "disabled"
 
 
+def test_others_get_their_turn_between_routers() -> None:
+    turns: list[str] = []
+    routers = {f"r{number}@p": UDPRouter(service="s") for number in range(5)}
+    UDPRuntime().updated(routers, {"s@p": BALANCER}, POINTS, lambda: turns.append("turn"))
+    assert len(turns) == 5
+
+
 def test_other_entry_points_attach_every_router_again() -> None:
     runtime = runtime_of({"r": UDPRouter(service="s"), "q": UDPRouter(entry_points=["log"], service="s")})
     new = runtime.updated({}, {}, Points("dns", "new"))
