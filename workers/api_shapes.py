@@ -87,6 +87,8 @@ def named_middleware(name: str, members: dict[str, Any]) -> dict[str, Any]:
     """What lists add to a middleware of rawdata."""
     more = {"name": name, "provider": provider_of(name)}
     kind = next((wire_name for wire_name in members if wire_name in MIDDLEWARE_KINDS), None)
+    if kind == "plugin":
+        kind = next(iter(members["plugin"]))
     return members | more | ({"type": kind.lower()} if kind else {})
 
 

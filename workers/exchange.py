@@ -316,6 +316,13 @@ class Exchange(ABC):
     def write(self, data: bytes) -> None:
         """Send more of the body."""
 
+    def splice_response(self, source: Stream, size_bytes: int) -> int:
+        """Send so many bytes of `source` as body without looking at them, if that can be done; how many went.
+
+        Fewer than asked for, but not none: the source has ended. Raises StreamError as `write` does.
+        """
+        return 0
+
     @abstractmethod
     def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
         """The body is complete with `data`."""
@@ -334,6 +341,13 @@ class Exchange(ABC):
 
         Raises ProxyError if the client is gone, too slow or sends nonsense.
         """
+
+    def splice_request(self, target: Stream) -> bool:
+        """Send the rest of the body to `target` without looking at it; False where that is not to be done.
+
+        Raises as `read_body`, and StreamError where the target takes no more.
+        """
+        return False
 
     @property
     @abstractmethod

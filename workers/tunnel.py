@@ -19,7 +19,7 @@ from workers.timers import NEVER, TimerWheel
 class Tunnel:
     """Two streams joined. Neither may be used by anybody else while `run` runs."""
 
-    __slots__ = ("_client", "_delay_seconds", "_ended", "_hub", "_upstream", "_waiting")
+    __slots__ = ("_client", "_delay_seconds", "_directions", "_hub", "_upstream", "_waiting")
 
     def __init__(self, client: Stream, upstream: Stream, delay_seconds: float = -1) -> None:
         """`delay_seconds`: how long a side may still send after the other has ended; negative for no limit.
@@ -30,7 +30,8 @@ class Tunnel:
         self._upstream = upstream
         self._delay_seconds = delay_seconds
         self._hub: Any = get_hub()
-        self._ended = False
+        self._directions = 2
+        """How many still carry."""
         self._waiting: greenlet | None = None
         for stream in (client, upstream):
             stream.on_unexpected = None
@@ -41,24 +42,27 @@ class Tunnel:
         """Carry until it is over. The streams are left to their owners, to be closed."""
         self._hub.loop.run_callback(greenlet(self._to_server, self._hub).switch)
         self._carry(self._upstream, self._client)
-        if not self._ended:
+        if self._directions:
             self._waiting = getcurrent()
             self._hub.switch()
 
     def _to_server(self) -> None:
         self._carry(self._client, self._upstream)
-        self._ended = True
         if self._waiting is not None:
             self._hub.loop.run_callback(self._waiting.switch)
 
     def _carry(self, source: Stream, target: Stream) -> None:
         try:
             _copy(source, target)
-            target.shutdown_write()
-            self._limit(target)
         except StreamError:
             source.shutdown()
             target.shutdown()
+        else:
+            if self._directions > 1:  # else the close that follows says it
+                target.shutdown_write()
+                self._limit(target)
+        finally:
+            self._directions -= 1
 
     def _limit(self, other: Stream) -> None:
         """The one direction is over; how long may the other go on?"""

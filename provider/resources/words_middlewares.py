@@ -57,7 +57,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, Words]]] = {
         "contentType": Words("Guesses the content type of answers that have none."),
         "grpcWeb": Words("Translates gRPC-Web requests to gRPC."),
         "plugin": Words(
-            "Options of plugins by name. Accepted for compatibility; routers that use one are disabled.",
+            "Options of one plugin, by its name: a middleware from a Python package.",
             keywords={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}},
         ),
     },

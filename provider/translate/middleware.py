@@ -14,6 +14,7 @@ import msgspec
 from config import middlewares
 from config.middlewares import kinds_of
 from config.names import normalize, object_id
+from config.plugins import GROUP, installed_plugins
 from provider.findings import Rejected, Report
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_middlewares import Middleware, MiddlewareSpec
@@ -116,14 +117,20 @@ def _note_types(report: Report, made: middlewares.Middleware) -> None:
             advice="set one, such as stripPrefix",
         )
         report.rejected(none)
-    elif made.plugin:
-        unsupported = Rejected(
-            "PluginNotSupported",
-            "plugins cannot run here; the routers that use it will be disabled",
-            field="spec.plugin",
-            advice="use a built-in middleware, or forwardAuth with a server of your own",
-        )
-        report.rejected(unsupported)
+    else:
+        for name in made.plugin:
+            if name not in installed_plugins():
+                report.rejected(_unknown_plugin(name))
+
+
+def _unknown_plugin(name: str) -> Rejected:
+    return Rejected(
+        "UnknownPlugin",
+        f"no installed package provides the plugin {name}; the routers that use it will be disabled",
+        field=f"spec.plugin.{name}",
+        advice=f"install a Python package with an entry point {name} in the group {GROUP} "
+        "(plugins for Traefik, in Go or WebAssembly, do not run here), or use a built-in middleware",
+    )
 
 
 def _note_deprecations(report: Report, plain: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def _error_page_service(conversion: Conversion, given: written.Errors, field: st
 
 
 def plugin(conversion: Conversion, given: dict[str, Any], field: str) -> dict[str, Any]:
-    """Options of plugins, by name. They are kept, Secrets filled in, though no plugin can run here."""
+    """Options of plugins, by name. They are kept, Secrets filled in."""
     for name, options in given.items():
         if options is not None and not isinstance(options, dict):
             raise Rejected(

@@ -33,7 +33,7 @@ def exchange(port: int, request: bytes, *, half_close: bool = False) -> Answer |
         if half_close:
             connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as stream:
-            return _read_answer(stream, request.split(b" ", 1)[0])
+            return read_answer(stream, request.split(b" ", 1)[0])
 
 
 def secure_exchange(port: int, request: bytes, server_name: str, version: str = "") -> Answer | None:
@@ -51,7 +51,7 @@ def secure_exchange(port: int, request: bytes, server_name: str, version: str = 
             with context.wrap_socket(connection, server_hostname=server_name or None) as secure:
                 secure.sendall(request)
                 with secure.makefile("rb") as stream:
-                    return _read_answer(stream, request.split(b" ", 1)[0])
+                    return read_answer(stream, request.split(b" ", 1)[0])
         except (ssl.SSLError, ConnectionError) as error:
             return Answer(0, (("handshake", _reason(error)),), b"")
 
@@ -62,7 +62,8 @@ def _reason(error: OSError) -> str:
     return reason if reason and "ALERT" in reason else "closed"
 
 
-def _read_answer(stream: object, method: bytes) -> Answer | None:
+def read_answer(stream: object, method: bytes) -> Answer | None:
+    """One answer, interim ones before it included; None if the connection ends first."""
     interim = []
     while True:
         head = _read_head(stream)

@@ -25,6 +25,7 @@ from workers.http1.framing import (
 from workers.http1.late_head import final_head, read_after
 from workers.http1.pump import BodyPump
 from workers.http1.responses import IncomingHead, parse_response
+from workers.splicing import LEAST_BYTES
 from workers.stream import READ_BYTES, Stream, StreamBroken, StreamError
 from workers.timers import NEVER, TimerWheel
 from workers.tunnel import Tunnel
@@ -157,7 +158,7 @@ def _relay(
 
 def _pipe(exchange: Exchange, stream: Stream, decoder: Decoder) -> bytes | None:
     """Pass on all but the last piece of a body, and return that; None if the connection is over with the body."""
-    note = exchange.note
+    note, is_tried = exchange.note, False
     while True:
         data, broken = _read_body(stream)
         if not data:
@@ -176,6 +177,13 @@ def _pipe(exchange: Exchange, stream: Stream, decoder: Decoder) -> bytes | None:
         if decoder.done:
             return piece
         exchange.write(piece)
+        if isinstance(decoder, LengthDecoder) and decoder.left >= LEAST_BYTES and not is_tried:
+            is_tried = True
+            moved = exchange.splice_response(stream, decoder.left)
+            if note is not None:
+                note.origin_bytes += moved
+            if decoder.skip(moved):
+                return b""
 
 
 def _decoder(exchange: Exchange, response: IncomingHead) -> Decoder:

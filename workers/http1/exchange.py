@@ -17,6 +17,7 @@ from workers.exchange import TEXT_HEADERS, Exchange, Header, ResponseHead
 from workers.headers import encode, header_line
 from workers.http1.codec import IncomingRequest
 from workers.http1.framing import ChunkedDecoder, Decoder, FramingError, LengthDecoder, chunk, last_chunk
+from workers.splicing import LEAST_BYTES, Splice, can_splice
 from workers.stream import Stream, StreamBroken, StreamTimeout
 
 if TYPE_CHECKING:
@@ -138,6 +139,22 @@ class Http1Exchange(Exchange):
         if not self.status:
             self._connection.stream.write(_CONTINUE)
 
+    def splice_request(self, target: Stream) -> bool:
+        decoder, source = self._decoder, self._connection.stream
+        if not isinstance(decoder, LengthDecoder) or decoder.left < LEAST_BYTES or self._unread:
+            return False
+        if not can_splice(source, target):
+            return False
+        splice = Splice(source, target, decoder.left)
+        try:
+            splice.run()
+        except StreamTimeout as error:
+            raise ProxyError(errors.BODY_TIMEOUT) from error
+        if not decoder.skip(splice.moved):
+            self.client_gone = True
+            raise ProxyError(errors.CLIENT_GONE, "the request body was cut")
+        return True
+
     def cancel_read(self) -> None:
         self._connection.stream.cancel_read()
 
@@ -208,6 +225,17 @@ class Http1Exchange(Exchange):
         if data and not self._silent:
             self.sent_bytes += len(data)
             self._connection.stream.write(chunk(data) if self._chunked else data)
+
+    def splice_response(self, source: Stream, size_bytes: int) -> int:
+        target = self._connection.stream
+        if self._chunked or self._silent or not can_splice(source, target):
+            return 0
+        splice = Splice(source, target, size_bytes)
+        try:
+            splice.run()
+        finally:
+            self.sent_bytes += splice.moved
+        return splice.moved
 
     def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
         self.finished = True

@@ -94,6 +94,12 @@ class LengthDecoder:
         self.rest = data[end:]
         return data[:end]
 
+    def skip(self, size: int) -> bool:
+        """So many bytes, not more than are left, went elsewhere. Returns `done`."""
+        self.left -= size
+        self.done = not self.left
+        return self.done
+
     def trailers(self) -> Sequence[Header]:
         return ()
 

@@ -76,7 +76,8 @@ class BodyPump:
             return False
         if piece:
             upstream.write(chunk(piece) if self._chunked else piece)
-            return True
+            if self._chunked or not self._exchange.splice_request(upstream):
+                return True
         if self._chunked:
             upstream.write(LAST_CHUNK)
         self.done = True

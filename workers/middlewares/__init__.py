@@ -30,6 +30,7 @@ from workers.middlewares.paths import (
     strip_prefix,
     strip_prefix_regex,
 )
+from workers.middlewares.plugins import plugin
 from workers.middlewares.rate_limit import rate_limit
 from workers.middlewares.redirects import redirect_regex, redirect_scheme
 from workers.middlewares.retry import retry
@@ -51,6 +52,7 @@ BUILDERS: Final[Mapping[str, Builder]] = {
     "ipAllowList": ip_allow_list,
     "ipWhiteList": ip_white_list,
     "passTLSClientCert": pass_tls_client_cert,
+    "plugin": plugin,
     "rateLimit": rate_limit,
     "redirectRegex": redirect_regex,
     "redirectScheme": redirect_scheme,

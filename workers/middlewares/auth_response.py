@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from config.middlewares_auth import ForwardAuth
-from config.regex import RegexError, compile_search
-from workers.building import BuildError
 from workers.exchange import Exchange, Header, HeadHook, Request, ResponseHead
 from workers.middlewares import fields
+from workers.middlewares.patterns import compile_test
 
 
 class AuthResult:
@@ -24,10 +23,7 @@ class AuthResult:
         self._matches: Callable[[bytes], bool] | None = None
         self._cookies = {name.encode() for name in options.add_auth_cookies_to_response}
         if pattern := options.auth_response_headers_regex:
-            try:
-                self._matches = compile_search(pattern.encode())
-            except RegexError as error:
-                raise BuildError(f"error compiling regular expression {pattern}: {error}") from error
+            self._matches = compile_test(pattern, f"error compiling regular expression {pattern}: ")
 
     def apply(self, exchange: Exchange, headers: list[Header]) -> None:
         """`headers`: those of the auth server's answer."""

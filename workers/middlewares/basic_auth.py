@@ -17,6 +17,7 @@ from workers.exchange import Exchange, Handler, Request
 from workers.middlewares import fields
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.passwords import DEAREST_BCRYPT, bcrypt_cost, checker
+from workers.middlewares.values import is_field_name, one_line
 
 DEFAULT_REALM: Final = "traefik"
 _BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -26,8 +27,8 @@ _BODY: Final = b"401 Unauthorized\n"
 
 def basic_auth(options: BasicAuth, context: Context) -> Wrap:
     users = Users(_parsed(options.users))
-    challenge = b'Basic realm="%b"' % (options.realm or DEFAULT_REALM).encode()
-    header = options.header_field.encode()
+    challenge = b'Basic realm="%b"' % one_line(options.realm or DEFAULT_REALM)
+    header = header_name(options.header_field)
 
     def wrap(inner: Handler) -> Handler:
         def handler(exchange: Exchange) -> None:
@@ -46,6 +47,13 @@ def basic_auth(options: BasicAuth, context: Context) -> Wrap:
         return handler
 
     return wrap
+
+
+def header_name(text: str) -> bytes:
+    """A `headerField` as it is sent; empty for none. Raises BuildError."""
+    if text and not is_field_name(text):
+        raise BuildError(f"headerField: {text!r} is no name of a header; write one such as X-WebAuth-User")
+    return text.encode()
 
 
 def note_user(exchange: Exchange, name: bytes) -> None:

@@ -15,8 +15,9 @@ from config.middlewares_auth import DigestAuth
 from workers.errors import Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler, Request
 from workers.middlewares.base import BuildError, Context, Wrap
-from workers.middlewares.basic_auth import DEFAULT_REALM, note_user, pass_on, unauthorized
+from workers.middlewares.basic_auth import DEFAULT_REALM, header_name, note_user, pass_on, unauthorized
 from workers.middlewares.nonces import Nonces, Verdict
+from workers.middlewares.values import one_line
 from workers.shared import CellsBusy
 
 _PARAMETER: Final = re.compile(rb'\s*([^=\s",]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]*))\s*(?:,|\Z)')
@@ -27,11 +28,11 @@ _BUSY: Final = Failure("nonces_busy", Side.PROXY, 503, Answer.PLAIN, b"Service U
 
 def digest_auth(options: DigestAuth, context: Context) -> Wrap:
     realm = (options.realm or DEFAULT_REALM).encode()
+    header = header_name(options.header_field)
     shared = context.surroundings.shared
     if shared is None:
         raise BuildError("digestAuth: there are no cells to count the uses of nonces in")
     check = _Check(realm, _parsed(options.users), Nonces(shared, context.identity(options)))
-    header = options.header_field.encode()
 
     def wrap(inner: Handler) -> Handler:
         def handler(exchange: Exchange) -> None:
@@ -51,13 +52,14 @@ def digest_auth(options: DigestAuth, context: Context) -> Wrap:
 class _Check:
     def __init__(self, realm: bytes, users: Mapping[tuple[bytes, bytes], bytes], nonces: Nonces) -> None:
         self._realm = realm
+        self._shown_realm = one_line(realm.decode())
         self._users = users
         self._nonces = nonces
         self._nobody = hashlib.md5(nonces.opaque, usedforsecurity=False).hexdigest().encode()
 
     def challenge(self, stale: bool) -> bytes:
         return b'Digest realm="%b", nonce="%b", opaque="%b", %balgorithm="MD5", qop="auth"' % (
-            self._realm,
+            self._shown_realm,
             self._nonces.new(),
             self._nonces.opaque,
             b'stale="true", ' if stale else b"",

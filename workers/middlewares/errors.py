@@ -45,8 +45,8 @@ def errors(options: Errors, context: Context) -> Wrap:
 
         return handler
 
-    if any(not 100 <= code <= 999 for _, code in rewrites):
-        raise BuildError("statusRewrites: a status is a number from 100 to 999")
+    if any(not 200 <= code <= 999 for _, code in rewrites):
+        raise BuildError("statusRewrites: the status of an answer is a number from 200 to 999")
     return wrap
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from typing import Final
-from urllib.parse import unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from config.middlewares_auth import ForwardAuth
 from workers.errors import CLIENT_GONE, RESPONSE_TOO_LARGE, Answer, Failure, ProxyError, Side
@@ -21,6 +21,7 @@ from workers.middlewares.basic_auth import note_user
 from workers.middlewares.bodies import Replayed, read_whole
 from workers.middlewares.client_tls import transport_for
 from workers.middlewares.spool import Spool
+from workers.middlewares.values import one_line
 from workers.upstream.probe import Fetched, fetch
 from workers.upstream.server import UpstreamServer
 
@@ -29,6 +30,8 @@ MOST_BODY_BYTES: Final = 64 << 20
 _MEMORY_BYTES: Final = 1 << 20
 _DENIED: Final = Failure("auth_body_too_large", Side.CLIENT, 401, Answer.EMPTY)
 _UNCLEAR: Final = Failure("auth_unclear", Side.PROXY, 500, Answer.EMPTY)
+_UNREADABLE: Final = Failure("auth_body_unreadable", Side.CLIENT, 500, Answer.EMPTY, closes=True)
+_CHARACTERS: Final = "/?%:@!$&'()*+,;=-._~[]"
 
 
 def forward_auth(options: ForwardAuth, context: Context) -> Wrap:
@@ -59,8 +62,7 @@ def forward_auth(options: ForwardAuth, context: Context) -> Wrap:
                 return
             spool = Spool(_MEMORY_BYTES)
             try:
-                if not read_whole(exchange, spool, limit):
-                    raise ProxyError(_DENIED, f"the request body is larger than {limit} bytes")
+                _read(exchange, spool, limit)
                 if ask(exchange, spool.content()):
                     inner(Replayed(exchange, spool))
             finally:
@@ -69,6 +71,18 @@ def forward_auth(options: ForwardAuth, context: Context) -> Wrap:
         return handler
 
     return wrap
+
+
+def _read(exchange: Exchange, spool: Spool, limit: int) -> None:
+    try:
+        if not read_whole(exchange, spool, limit):
+            raise ProxyError(_DENIED, f"the request body is larger than {limit} bytes")
+    except ProxyError as error:
+        if error.failure in (CLIENT_GONE, _DENIED):
+            raise
+        raise ProxyError(_UNREADABLE, str(error)) from error
+    except OSError as error:
+        raise ProxyError(_UNREADABLE, str(error)) from error
 
 
 def _limit(size: int | None) -> int:
@@ -85,7 +99,7 @@ class _AuthServer:
         self._limit = _limit(options.max_response_body_size)
         self._keep_method = options.preserve_request_method
         self._keep_location = options.preserve_location_header
-        self._sign_in = options.auth_signin_url.encode()
+        self._sign_in = one_line(options.auth_signin_url)
         self._server: UpstreamServer | None = None
         try:
             self._server = UpstreamServer(self._address)
@@ -93,7 +107,8 @@ class _AuthServer:
         except ValueError as error:
             self._log.warning("%s: forwardAuth.address cannot be asked: %s", context.name, error)
             return
-        self._target = (parts.path or "/").encode() + (b"?" + parts.query.encode() if parts.query else b"")
+        path = quote(parts.path, safe=_CHARACTERS) or "/"
+        self._target = f"{path}?{quote(parts.query, safe=_CHARACTERS)}".removesuffix("?").encode()
         user, at, _ = parts.netloc.rpartition("@")
         self._base = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
         self._credentials = b"Basic " + base64.b64encode(unquote_to_bytes(user)) if at else b""

@@ -12,6 +12,7 @@ from typing import Final
 
 IDENTITY: Final = "identity"
 _ANY: Final = "*"
+_MOST_MEMBERS: Final = 64
 _WEIGHT: Final = re.compile(r"[0-9]*\.?[0-9]*")
 
 
@@ -43,7 +44,7 @@ def accepts_word(value: bytes, word: str) -> bool:
 
 def _members(values: Sequence[bytes]) -> list[tuple[str, float]]:
     text = ",".join(value.decode("latin-1") for value in values).replace(" ", "")
-    return [_member(part) for part in text.split(",")]
+    return [_member(part) for part in text.split(",", _MOST_MEMBERS)[:_MOST_MEMBERS]]
 
 
 def _member(part: str) -> tuple[str, float]:

@@ -7,8 +7,10 @@ Where Redis does not answer, requests fail: a limit that cannot be checked is no
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from functools import lru_cache
 from typing import Final
 
 from gevent import sleep
@@ -51,7 +53,7 @@ def redis_limited(options: Redis, pace: Pace, source: Source, context: Context) 
         return lambda handler: _refuse_all
     log = context.surroundings.log
     if options.min_idle_conns:
-        log.warning("minIdleConns has no effect, connections to Redis are opened as needed: %s", context.name)
+        _warn_of_idle_connections(log, context.name)
     client = redis_client(options)
     prefix = b"rate:%b:" % context.name.encode()
 
@@ -74,6 +76,14 @@ def redis_limited(options: Redis, pace: Pace, source: Source, context: Context) 
         return limited
 
     return wrap
+
+
+@lru_cache(maxsize=1024)
+def _warn_of_idle_connections(log: logging.Logger, name: str) -> None:
+    """Once, not for each router and reload."""
+    log.warning(
+        "minIdleConns has no effect, connections to Redis are opened as needed", extra={"middleware": name}
+    )
 
 
 def take(client: RedisClient, key: bytes, pace: Pace) -> tuple[bool, int]:

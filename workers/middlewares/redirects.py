@@ -65,13 +65,10 @@ def _url(request: Request) -> bytes:
 
 def _target(request: Request) -> bytes:
     """The target, its query as the client wrote it: semicolons are only the server's concern."""
-    raw = request.raw_target
-    if b";" not in raw:
-        return request.target
-    query = raw.partition(b"?")[2]
-    if query.replace(b";", b"&") != request.query:
-        return request.target
-    return request.target.partition(b"?")[0] + b"?" + query
+    target, query = request.target, request.raw_target.partition(b"?")[2]
+    if b";" not in query or query.replace(b";", b"&") != request.query:
+        return target
+    return target.partition(b"?")[0] + b"?" + query
 
 
 def redirect_scheme(options: RedirectScheme, context: Context) -> Wrap:

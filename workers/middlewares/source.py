@@ -110,12 +110,19 @@ def _header(lower_name: bytes) -> Source:
     def first_value(request: Request) -> bytes:
         return next(iter(request.header_values(lower_name)), b"")
 
-    return first_value
+    def first_received(request: Request) -> bytes:
+        return next((value for name, value in request._headers if name.lower() == lower_name), b"")
+
+    is_ours = lower_name == b"x-real-ip" or lower_name.startswith(b"x-forwarded-")
+    return first_value if is_ours else first_received
 
 
 def _forwarded_for(request: Request) -> list[bytes]:
-    """What the client's side claims, leftmost first. Looked up without adding the proxy's own headers first:
-    the entry point has removed this one where it does not count, and never adds it."""
+    """What the client's side claims, leftmost first.
+
+    Looked up, as other headers are, without adding the proxy's own ones first: the entry point has removed this
+    one where it does not count, and never adds it.
+    """
     lines = [value for name, value in request._headers if name.lower() == _FORWARDED_FOR]
     return [part.strip() for part in b",".join(lines).split(b",")]
 

@@ -48,7 +48,7 @@ def test_the_name_is_normalized() -> None:
         ({}, "NoType"),
         ({"compress": None}, "NoType"),
         ({"plugin": {}}, "NoType"),
-        ({"plugin": {"demo": {"a": 1}}}, "PluginNotSupported"),
+        ({"plugin": {"demo": {"a": 1}}}, "UnknownPlugin"),
     ],
     ids=str,
 )

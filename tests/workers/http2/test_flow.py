@@ -383,6 +383,8 @@ def test_heads_wait_for_room_too() -> None:
             most = max(most, link.outbox.size)
         wait_until(lambda: link.running > 100, pause=gevent.sleep)
         assert most <= ROOM_BYTES + 40_000
+        client.peer.socket.setsockopt(1, 8, 1 << 20)
+        link.stream.sock.setsockopt(1, 7, 1 << 20)
         answered = set()
         while len(answered) < 240:
             answered.add(client.until(HeadersFrame).stream_id)

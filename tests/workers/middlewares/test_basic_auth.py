@@ -253,6 +253,14 @@ def test_lines_that_are_none(users: list[str]) -> None:
     assert "secret-hash" not in str(caught.value)
 
 
+def test_configured_texts_cannot_break_out_of_their_line() -> None:
+    with stage(realm="a\r\nX-Evil: 1") as where:
+        response = ask(where)
+        assert (response.status, response[b"x-evil"]) == (401, None)
+    with pytest.raises(BuildError, match="headerField"):
+        basic_auth(BasicAuth(users=USERS, header_field="X-A: 1\r\nX-Evil"), context())
+
+
 def test_hash_that_takes_forever() -> None:
     """ADV-F"""
     with pytest.raises(BuildError, match="is 31, which"):

@@ -121,6 +121,17 @@ def test_client_that_leaves_in_the_midst_of_its_body(chunked: bool) -> None:
         assert not where.upstream.connections
 
 
+def test_client_that_stops_in_the_midst_of_its_body() -> None:
+    """ADV-F"""
+    with stage(echo) as where:
+        client = where.client()
+        client.send(post(b"x" * 100)[:-20])
+        wait_until(lambda: where.table.requests, pause=gevent.sleep)
+        where.clock.advance(61)
+        assert client.response().status == 504
+        assert client.is_closed()
+
+
 def test_broken_chunks() -> None:
     with stage(echo) as where:
         client = where.client()

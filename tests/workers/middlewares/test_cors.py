@@ -90,7 +90,9 @@ def test_an_expression_that_is_none() -> None:
     ("given", "expected"), [(b"Accept", b"Accept,Origin"), (b"", b"Origin"), (b"Origin", b"Origin")]
 )
 def test_vary(given: bytes, expected: bytes) -> None:
-    assert get(cors(allow_origin_list=["https://a"], add_vary_header=True), vary=given).values(b"vary") == [expected]
+    assert get(cors(allow_origin_list=["https://a"], add_vary_header=True), vary=given).values(b"vary") == [
+        expected
+    ]
 
 
 def test_the_servers_own_word_stays_without_a_match() -> None:

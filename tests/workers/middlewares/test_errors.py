@@ -240,6 +240,12 @@ def test_upgrades_pass() -> None:
         assert client.read_exactly(4) == b"ping"
 
 
+@pytest.mark.parametrize("code", [0, 101, 1000])
+def test_status_that_is_none(code: int) -> None:
+    with pytest.raises(BuildError, match="from 200 to 999"):
+        errors(Errors(status_rewrites={"500": code}, service="page"), context(services={"page": respond()}))
+
+
 def test_broken_page_service() -> None:
     with pytest.raises(BuildError, match='the service "page" does not exist'):
         errors(Errors(service="page"), context())

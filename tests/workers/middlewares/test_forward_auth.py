@@ -314,6 +314,32 @@ def test_client_that_leaves_in_the_midst_of_its_body(chunked: bool) -> None:
         assert not asked(where)
 
 
+def test_client_that_stops_in_the_midst_of_its_body() -> None:
+    """ADV-F"""
+    with stage(forward_body=True) as where:
+        client = where.client()
+        client.send(post(b"0123456789")[:-3])
+        wait_until(lambda: where.table.requests, pause=gevent.sleep)
+        where.clock.advance(61)
+        response = client.response()
+        assert (response.status, response.body) == (500, b"")
+        assert client.is_closed()
+        assert not asked(where)
+
+
+def test_address_that_needs_escapes() -> None:
+    with stage(path="/a b?c d&e=%20") as where:
+        where.client().get()
+        assert asked(where)[0].startswith(b"GET /a%20b?c%20d&e=%20 HTTP/1.1\r\n")
+
+
+def test_configured_texts_cannot_break_out_of_their_line() -> None:
+    with stage(ok(b"", status=b"401 U"), auth_signin_url="https://s/\r\nX-Evil: 1") as where:
+        response = where.client().get()
+        assert response[b"x-evil"] is None
+        assert response.status == 302
+
+
 def test_credentials_of_the_address() -> None:
     with Upstream(AuthServer(ok(b"", b"Location: /x", status=b"302 F"))) as upstream:
         address = upstream.url.replace("//", "//me:p%40ss@")

@@ -8,6 +8,8 @@ import re
 import pytest
 
 from config.middlewares_responses import Headers
+from tests.playbook import Stage
+from tests.upstreams import Peer
 from tests.workers.middlewares.calls import PEER, Answered, call, client, context, made, request, server
 from workers.building import BuildError
 from workers.middlewares.base import Wrap
@@ -75,9 +77,7 @@ def test_the_peer_comes_back_when_the_list_is_set_again() -> None:
 @pytest.mark.parametrize("value", ["", "3"])
 def test_framing_is_not_for_configuration(value: str) -> None:
     given = {"Content-Length": value, "Transfer-Encoding": value and "chunked", "X-A": "1"}
-    answer = call(
-        middleware(custom_request_headers=given), request("/", "Content-Length: 5", method="POST")
-    )
+    answer = call(middleware(custom_request_headers=given), request("/", "Content-Length: 5", method="POST"))
     assert (answer.sent(b"content-length"), answer.sent(b"transfer-encoding")) == ([b"5"], [])
     answer = call(middleware(custom_request_headers=given), request("/", "Transfer-Encoding: chunked"))
     assert (answer.sent(b"content-length"), answer.sent(b"transfer-encoding")) == ([], [b"chunked"])
@@ -223,3 +223,23 @@ def test_allowed_hosts(host: str, lines: list[str], admitted: bool) -> None:
 @pytest.mark.behaviour("MW-93")
 def test_redirecting_options_do_nothing() -> None:
     assert call(middleware(ssl_redirect=True, ssl_host="x"), request("/x")).target == b"/x"
+
+
+@pytest.mark.behaviour("MW-95")
+def test_a_switch_of_protocols_passes_by() -> None:
+    """ADV-B: nothing of ours gets into a handshake."""
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+    def server_that_switches(peer: Peer) -> None:
+        assert b"\r\nX-A: 1\r\n" in peer.read_head()
+        peer.send(switch)
+
+    options = {"custom_request_headers": {"X-A": "1"}, "custom_response_headers": {"X-C": "v"}, "frame_deny": True}
+    with Stage(server_that_switches) as stage:
+        assert stage.table.handler is not None
+        stage.table.handler = middleware(**options)(stage.table.handler)
+        client = stage.client()
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        head = client.head()
+        assert head.status == 101
+        assert sorted(head.headers) == [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]

@@ -12,7 +12,13 @@ from workers.building import BuildError
 from workers.http1.target import normalize_path, routing_path, sanitize_path
 from workers.middlewares.base import Wrap
 from workers.middlewares.path_model import decoded, encoded, is_clean, respelled, without_start
-from workers.middlewares.paths import add_prefix, replace_path, replace_path_regex, strip_prefix, strip_prefix_regex
+from workers.middlewares.paths import (
+    add_prefix,
+    replace_path,
+    replace_path_regex,
+    strip_prefix,
+    strip_prefix_regex,
+)
 
 
 def added(prefix: str) -> Wrap:
@@ -71,9 +77,7 @@ def test_add_prefix_wants_one() -> None:
         pytest.param(["/api"], "/apifoo", b"/foo", b"/api", marks=pytest.mark.behaviour("MW-15")),
         pytest.param(["/api"], "/other", b"/other", None, marks=pytest.mark.behaviour("MW-16")),
         pytest.param(["/api"], "/api/a%2Fb", b"/a%2Fb", b"/api", marks=pytest.mark.behaviour("MW-18")),
-        pytest.param(
-            ["/stat", "/stat/us"], "/stat/us", b"/us", b"/stat", marks=pytest.mark.behaviour("MW-19")
-        ),
+        pytest.param(["/stat", "/stat/us"], "/stat/us", b"/us", b"/stat", marks=pytest.mark.behaviour("MW-19")),
         pytest.param(["/api/"], "/api", b"/api", None, marks=pytest.mark.behaviour("MW-20")),
         ([" /api "], "/api/x", b"/x", b"/api"),
         (["/c d"], "/c%20d/x%2Fy", b"/x%2Fy", b"/c d"),

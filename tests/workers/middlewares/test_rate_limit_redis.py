@@ -254,6 +254,13 @@ def test_no_average_refuses_everything() -> None:
     assert (refused.status, refused.body) == (429, b"No bursty traffic allowed\n")
 
 
+def test_an_option_without_effect_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    options = RateLimit(average=1, redis=Redis(min_idle_conns=3))
+    for owner in ("one@test", "two@test"):
+        build(options, context(owner=owner))
+    assert [record.message.split()[0] for record in caplog.records] == ["minIdleConns"]
+
+
 def test_wrong_options() -> None:
     for tls in (ClientTLS(ca="nonsense"), ClientTLS(cert="a", key="b"), ClientTLS(key="b")):
         with pytest.raises(BuildError, match="TLS configuration"):

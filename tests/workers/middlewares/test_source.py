@@ -106,6 +106,8 @@ def test_criteria() -> None:
     header = SourceCriterion(request_header_name="X-Key")
     assert token(header, (b"x-key", b"one"), (b"X-KEY", b"two")) == b"one"
     assert token(header) == b""
+    claimed = SourceCriterion(request_header_name="X-Real-Ip")
+    assert token(claimed, (b"x-real-ip", b"1.2.3.4"), (b"X-Real-Ip", b"5.6.7.8")) == b"1.2.3.4"
     assert token(SourceCriterion(request_host=True)) == b"A.test:80"
     assert token(SourceCriterion(ip_strategy=IPStrategy()), by_host=True) == b"192.0.2.1"
     for nothing in (None, SourceCriterion()):
