@@ -40,6 +40,7 @@ format: $(DEV_STAMP)
 
 bench: $(DEV_STAMP) ## benchmarks beside the peers that are installed; minutes
 	$(BIN)/python -m benchmarks.http1
+	$(BIN)/python -m benchmarks.http2
 	$(BIN)/python -m benchmarks.propagation
 	$(BIN)/python -m benchmarks.provider
 

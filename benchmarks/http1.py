@@ -1,6 +1,7 @@
 """HTTP/1.1 keep-alive, small GET: CPU per request of Pointsman and its peers in one run.
 
     python -m benchmarks.http1 [--rounds 5] [--seconds 4] [--connections 32] [--only pointsman,traefik] [--json F]
+    python -m benchmarks.http1 --log-and-metrics ...    the same with what users really run
 
 Each proxy gets one core, wrk and the backend the other. CPU is user plus system time of all the proxy's
 processes from /proc, divided by the requests that wrk counted; medians over the rounds, whose order rotates.
@@ -29,6 +30,7 @@ from benchmarks.processes import (
 )
 
 WARM_UP_SECONDS = 1.0
+OBSERVED_PEERS = ["pointsman", "traefik"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,12 @@ class Sample:
     failed: int
 
 
-def measure(peer: Peer, folder: Path, backend_port: int, seconds: float, connections: int) -> Sample | None:
+def measure(
+    peer: Peer, folder: Path, backend_port: int, seconds: float, connections: int, observed: bool = False
+) -> Sample | None:
     """Start the peer, warm it up, load it. None where it is not installed."""
     proxy_core, load_core = cores()
-    setting = Setting(free_port(), backend_port, folder)
+    setting = Setting(free_port(), backend_port, folder, observed)
     command = peer.command(setting)
     if command is None:
         return None
@@ -89,7 +93,8 @@ def report(results: dict[str, Sample]) -> str:
 
 def main() -> None:
     options = _options()
-    wanted = options.only.split(",") if options.only else [peer.name for peer in PEERS]
+    everybody = OBSERVED_PEERS if options.log_and_metrics else [peer.name for peer in PEERS]
+    wanted = options.only.split(",") if options.only else everybody
     if find("wrk") is None or find("nginx") is None:
         raise SystemExit("this benchmark needs wrk and nginx (Debian packages: wrk, nginx-light)")
     peers = [peer for peer in PEERS if peer.name in wanted]
@@ -102,7 +107,14 @@ def main() -> None:
             for number in range(options.rounds):
                 shift = number % len(peers)
                 for peer in peers[shift:] + peers[:shift]:
-                    sample = measure(peer, folder, setting.backend_port, options.seconds, options.connections)
+                    sample = measure(
+                        peer,
+                        folder,
+                        setting.backend_port,
+                        options.seconds,
+                        options.connections,
+                        options.log_and_metrics,
+                    )
                     if sample is not None:
                         samples[peer.name].append(sample)
     results = {name: median(rounds) for name, rounds in samples.items() if rounds}
@@ -120,6 +132,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--only", default="", help="comma-separated names")
+    parser.add_argument("--log-and-metrics", action="store_true", help="access log to a file, Prometheus metrics")
     parser.add_argument("--json", default="", help="write every round to this file")
     return parser.parse_args()
 

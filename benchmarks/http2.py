@@ -8,16 +8,19 @@ As benchmarks.http1, with h2load as the load generator and a generated certifica
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import re
+import ssl
 import subprocess
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.http1 import Sample, median, report
-from benchmarks.load import Load
+from benchmarks.load import DEADLINE_SECONDS, Load
 from benchmarks.machine import describe
 from benchmarks.peers import HOST, Peer, Setting, backend, pointsman, route_objects, traefik
 from benchmarks.processes import (
@@ -80,6 +83,25 @@ def parse_h2load(text: str) -> Load:
     )
 
 
+def wait_until_served(port: int) -> None:
+    """Ask, a connection each time, until the host answers 200: h2load waits for ever where a handshake fails."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+        try:
+            connection.request("GET", "/", headers={"Host": HOST})
+            if connection.getresponse().status == 200:
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.05)
+    raise RuntimeError(f"{HOST} was not served within {DEADLINE_SECONDS} s")
+
+
 def measure(peer: Peer, folder: Path, backend_port: int, options: argparse.Namespace) -> Sample | None:
     """Start the peer, warm it up, load it. None where it is not installed."""
     proxy_core, load_core = cores()
@@ -90,8 +112,8 @@ def measure(peer: Peer, folder: Path, backend_port: int, options: argparse.Names
     log = folder / f"{peer.name}.log"
     with running(command, log, proxy_core) as process:
         wait_for_port(setting.port, process, log)
-        while run_h2load(setting.port, WARM_UP_SECONDS, 4, 1, load_core).requests == 0:
-            pass
+        wait_until_served(setting.port)
+        run_h2load(setting.port, WARM_UP_SECONDS, options.connections, options.streams, load_core)
         before = cpu_seconds(process)
         load = run_h2load(setting.port, options.seconds, options.connections, options.streams, load_core)
         spent = cpu_seconds(process) - before

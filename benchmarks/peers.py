@@ -20,6 +20,16 @@ class Setting:
     port: int
     backend_port: int
     folder: Path
+    observed: bool = False
+    """With an access log to a file and Prometheus metrics, where the proxy has them."""
+
+    @property
+    def observing_flags(self) -> list[str]:
+        """For Traefik, and for us who take the same."""
+        if not self.observed:
+            return []
+        flags = ["--accesslog=true", f"--accesslog.filepath={self.folder / f'access-{self.port}.log'}"]
+        return [*flags, "--metrics.prometheus=true", "--metrics.prometheus.manualrouting=true"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ def pointsman(setting: Setting) -> list[str] | None:
         "--workers=1",
         f"--entrypoints.web.address=127.0.0.1:{setting.port}",
         f"--providers.manifests.directory={manifests}",
+        *setting.observing_flags,
     ]
 
 
@@ -119,6 +130,7 @@ def traefik(setting: Setting) -> list[str] | None:
         f"--entrypoints.web.address=127.0.0.1:{setting.port}",
         f"--providers.file.filename={path}",
         "--global.checknewversion=false",
+        *setting.observing_flags,
     ]
 
 

@@ -31,6 +31,7 @@ import weakref
 from typing import Final
 
 from config.control_page import SLOT_COUNT
+from config.counters import CounterPage
 
 WORD_STRIPES: Final = 256
 WORD_CELLS: Final = 2048
@@ -104,6 +105,8 @@ class Cells:
         self.records = whole[_RECORDS:]
         self.salt = bytes(whole[:_SALT_BYTES])
         """Unknown outside, the same in all workers: nobody can aim at a stripe or guess what derives from it."""
+        self.counters = CounterPage.create()
+        """The metrics' counters: made beside the cells, inherited with them."""
 
     @classmethod
     def create(cls) -> Cells:

@@ -9,6 +9,8 @@ sums over all regions never fall. Whoever is asked for metrics reads them all. A
 A record is written whole before `used` moves over it. The owner makes `sequence` odd while it writes a region
 anew to get rid of keys; a reader that met that tries again. Values are read while they change: each is one
 aligned word, and that one of a histogram may be an observation ahead of its sum is what Prometheus expects.
+
+Behind the regions lies the tally: one page of words, one for each slot and a few for all (see Tally).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import struct
 import weakref
 from collections.abc import Collection, Iterable
+from enum import IntEnum
 from typing import Final
 
 from config.control_page import SLOT_COUNT
@@ -27,11 +30,27 @@ REGION_BYTES: Final = 16 << 20
 LONGEST_KEY_BYTES: Final = 4096
 MOST_VALUES: Final = 256
 
+_REGIONS_BYTES: Final = SLOT_COUNT * REGION_BYTES
+_TALLY_BYTES: Final = 4096
 _HEAD_BYTES: Final = 64
 _WORD: Final = 8
 _RECORD: Final = struct.Struct("=II")
 _HEAD: Final = struct.Struct("=QQ")
 _TRIES: Final = 100
+
+
+class Tally(IntEnum):
+    """Words of the tally page behind the first SLOT_COUNT, which count the access log's requests slot by slot.
+
+    Whoever gets there first writes these; that two do so at once harms nothing.
+    """
+
+    SCRAPES = SLOT_COUNT
+    """How often the metrics were asked for."""
+    GENERATION = SLOT_COUNT + 1
+    """Highest number of a generation that was put in force."""
+    APPLIED_AT = SLOT_COUNT + 2
+    """When that was, in Unix seconds."""
 
 
 class CounterPage:
@@ -43,7 +62,7 @@ class CounterPage:
     @classmethod
     def create(cls) -> CounterPage:
         descriptor = os.memfd_create("pointsman-counters", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, SLOT_COUNT * REGION_BYTES)
+        os.ftruncate(descriptor, _REGIONS_BYTES + _TALLY_BYTES)
         page = cls(descriptor)
         weakref.finalize(page, os.close, descriptor)
         return page
@@ -51,6 +70,10 @@ class CounterPage:
     def region(self, slot_index: int) -> Region:
         """To count in; by the slot's holder only."""
         return Region(_map(self.descriptor, slot_index))
+
+    def tally(self) -> memoryview:
+        """The tally page as 64-bit words, mapped for good; see Tally."""
+        return memoryview(mmap.mmap(self.descriptor, _TALLY_BYTES, offset=_REGIONS_BYTES)).cast("Q")
 
     def read(self, slot_indexes: Iterable[int]) -> list[tuple[bytes, tuple[float, ...]]]:
         """All records of these slots, one slot after the other."""

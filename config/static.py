@@ -60,6 +60,9 @@ class Global(Options, frozen=True, kw_only=True):
     send_anonymous_usage: Annotated[
         bool, says("Accepted and without effect: Pointsman never calls out by itself.")
     ] = False
+    not_append_x_forwarded_for: Annotated[
+        bool, says("Accepted and without effect, as in Traefik: it is an option of entry points.")
+    ] = False
 
 
 class Core(Options, frozen=True, kw_only=True):
@@ -98,6 +101,34 @@ class ServersTransport(Options, frozen=True, kw_only=True):
     forwarding_timeouts: ForwardingTimeouts = msgspec.field(default_factory=ForwardingTimeouts)
 
 
+class TCPServersTransportTLS(Options, frozen=True, kw_only=True):
+    """TLS towards servers of TCP services that ask for it."""
+
+    insecure_skip_verify: Annotated[
+        bool, says("Do not verify TCP servers' certificates; without it they need a transport with a serverName.")
+    ] = False
+    root_cas: Annotated[
+        list[str], says("Authorities to trust instead of the system's: PEM files, or their contents.")
+    ] = []
+
+
+class TCPServersTransport(Options, frozen=True, kw_only=True):
+    """The transport of TCP services that name none (`default@internal`)."""
+
+    dial_timeout_seconds: Annotated[Duration, says("Longest time to connect to a TCP server; 0 is no limit.")] = (
+        30.0
+    )
+    dial_keep_alive_seconds: Annotated[
+        Duration,
+        says("Time between keep-alive probes of connections to TCP servers; 0 means 15s, negative: none."),
+    ] = 15.0
+    termination_delay_seconds: Annotated[
+        Duration,
+        says("Accepted and without effect, as in Traefik: what comes behind a half-close needs a transport."),
+    ] = 0.0
+    tls: TCPServersTransportTLS = msgspec.field(default_factory=TCPServersTransportTLS)
+
+
 class StaticConfiguration(Options, frozen=True, kw_only=True):
     """The whole. Immutable; `static_load.load` gives the effective one, with derived values filled in."""
 
@@ -110,6 +141,7 @@ class StaticConfiguration(Options, frozen=True, kw_only=True):
     metrics: Annotated[Metrics | None, says("Count what happens.")] = None
     core: Core = msgspec.field(default_factory=Core)
     servers_transport: ServersTransport = msgspec.field(default_factory=ServersTransport)
+    tcp_servers_transport: TCPServersTransport = msgspec.field(default_factory=TCPServersTransport)
     global_: Global = msgspec.field(default_factory=Global)
     workers: Annotated[int, says("Worker processes; 0 starts one for each usable core.")] = 0
     user: Annotated[str, says("User (name or id) to become once the ports are bound.")] = ""
@@ -165,6 +197,8 @@ __all__ = [
     "RespondingTimeouts",
     "ServersTransport",
     "StaticConfiguration",
+    "TCPServersTransport",
+    "TCPServersTransportTLS",
     "Transport",
     "decode_static",
     "default_entry_points",

@@ -28,7 +28,11 @@ _BASE_PATH: Final = re.compile(r"/[a-zA-Z0-9/_.:~-]*")
 _LABEL: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 # Integers whose negative values mean something.
-_MAY_BE_NEGATIVE: Final = ("serversTransport.maxIdleConnsPerHost",)
+_MAY_BE_NEGATIVE: Final = (
+    "serversTransport.maxIdleConnsPerHost",
+    "tcpServersTransport.dialKeepAlive",
+    "tcpServersTransport.terminationDelay",
+)
 
 
 def derive(static: StaticConfiguration) -> StaticConfiguration:
@@ -123,6 +127,12 @@ def _check_entry_point(path: str, point: EntryPoint) -> Iterator[Problem]:
             yield _problem(f"{path}.proxyProtocol", "believes nobody; write trustedIPs, or insecure=true")
     if point.udp.timeout_seconds <= 0:
         yield _problem(f"{path}.udp.timeout", "must be greater than zero")
+    http = point.http
+    if http.alias_headers_strategy and http.underscore_headers_strategy not in ("", http.alias_headers_strategy):
+        yield _problem(
+            f"{path}.http",
+            "says different things with aliasHeadersStrategy and underscoreHeadersStrategy; write the former only",
+        )
     redirect = point.http.redirections.entry_point
     if redirect is not None and not redirect.to:
         yield _problem(f"{path}.http.redirections.entryPoint.to", "is missing; write an entry point, or :port")

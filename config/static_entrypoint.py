@@ -132,8 +132,22 @@ class HTTP(Options, frozen=True, kw_only=True):
     ] = False
     underscore_headers_strategy: Annotated[
         str,
-        says("What happens to headers with an underscore in the name.", "keep", "delete", "reject"),
-    ] = "keep"
+        says(
+            "What happens to headers with an underscore in the name (deprecated: aliasHeadersStrategy).",
+            "keep",
+            "delete",
+            "reject",
+        ),
+    ] = ""
+    alias_headers_strategy: Annotated[
+        str,
+        says(
+            "What happens to headers whose name may be taken for another one (X_User or X.User for X-User).",
+            "keep",
+            "delete",
+            "reject",
+        ),
+    ] = ""
     encoded_characters: Annotated[
         EncodedCharacters | None, says("Check request paths for escaped special characters.")
     ] = None
@@ -154,6 +168,9 @@ class EntryPoint(Options, frozen=True, kw_only=True):
         says("Routers that name no entry point attach here (none marked: to all but traefik)."),
     ] = False
     reuse_port: Annotated[bool, says("Allow another process to share the port (SO_REUSEPORT).")] = False
+    allow_acme_by_pass: Annotated[
+        bool, says("Leave ACME's challenges to routers: nothing of Pointsman itself stands before them.")
+    ] = False
     transport: Transport = msgspec.field(default_factory=Transport)
     forwarded_headers: ForwardedHeaders = msgspec.field(default_factory=ForwardedHeaders)
     http: HTTP = msgspec.field(default_factory=HTTP)

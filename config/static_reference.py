@@ -19,6 +19,7 @@ _TITLES: Final = {
     "log": "Log",
     "core": "Rules",
     "serversTransport": "Connections to upstream servers",
+    "tcpServersTransport": "Connections to TCP servers",
     "global": "Global",
 }
 _PROCESSES: Final = "Processes"

@@ -150,6 +150,8 @@ class Found:
     """A route."""
 
     name = "web@test"
+    service = "web@test"
+    visible = 0
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler

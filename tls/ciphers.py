@@ -45,6 +45,14 @@ DEFAULT_CIPHERS: Final = tuple(list(CIPHERS)[:12])
 FIXED_CIPHERS: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 """TLS 1.3: always on, whatever a list says; same names in OpenSSL, in our order."""
 
+IANA_NAMES: Final[Mapping[str, str]] = {
+    **{name: iana for iana, name in CIPHERS.items()},
+    **{name: name for name in FIXED_CIPHERS},
+    "ECDHE-ECDSA-CHACHA20-POLY1305": "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "ECDHE-RSA-CHACHA20-POLY1305": "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+}
+"""OpenSSL's name to the standard's, which metrics and logs show."""
+
 SIGNALLING: Final = ("TLS_FALLBACK_SCSV",)
 GONE_CIPHERS: Final = (
     "TLS_RSA_WITH_RC4_128_SHA",

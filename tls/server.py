@@ -80,6 +80,13 @@ class ServerConnection(SSL.Connection):
         others = self.get_peer_cert_chain(as_cryptography=True) or ()
         return (own, *(one for one in others if one != own))
 
+    @functools.cached_property
+    def session_labels(self) -> tuple[bytes, bytes]:
+        """Version (`1.3`) and IANA name of the cipher suite, or `unknown`. After the handshake."""
+        version = self.get_protocol_version_name().removeprefix("TLSv")
+        cipher = ciphers.IANA_NAMES.get(self.get_cipher_name() or "", "unknown")
+        return (f"{version}.0" if version == "1" else version).encode(), cipher.encode()
+
     def _check_name(self) -> None:
         name = (self.get_servername() or b"").decode("latin-1")
         if normalize_server_name(name) != self.selection.server_name:

@@ -101,6 +101,11 @@ class CertificateStore:
             raise HandshakeRefused(f"no certificate for {shown}", UNRECOGNIZED_NAME)
         return found
 
+    @property
+    def certificates(self) -> Iterable[Certificate]:
+        """All but the default, in no particular order."""
+        return self._sources.values()
+
     def __contains__(self, source: str) -> bool:
         return source in self._sources
 

@@ -75,9 +75,9 @@ class APIHandler:
                 ("http/routers", "router", self._routers),
                 ("http/services", "service", self._services),
                 ("http/middlewares", "middleware", self._middlewares),
-                ("tcp/routers", "router", lambda: tcp.list_routers(runtime().tcp)),
-                ("tcp/services", "service", lambda: tcp.list_services(runtime().tcp)),
-                ("tcp/middlewares", "middleware", lambda: tcp.list_middlewares(runtime().tcp)),
+                ("tcp/routers", "router", lambda: tcp.list_routers(runtime().tcp, Pacer())),
+                ("tcp/services", "service", lambda: tcp.list_services(runtime().tcp, Pacer())),
+                ("tcp/middlewares", "middleware", lambda: tcp.list_middlewares(runtime().tcp, Pacer())),
                 ("udp/routers", "router", lambda: udp.list_routers(runtime().udp)),
                 ("udp/services", "service", lambda: udp.list_services(runtime().udp)),
             )
@@ -175,7 +175,7 @@ class APIHandler:
             name: describe_middleware(state, users) for name, state in sorted(runtime.middlewares.items())
         }
         members = {"routers": routers, "middlewares": middlewares, "services": dict(sorted(services.items()))}
-        members |= tcp.rawdata(runtime.tcp) | udp.rawdata(runtime.udp)
+        members |= tcp.rawdata(runtime.tcp, pause) | udp.rawdata(runtime.udp)
         exchange.respond(200, _JSON, go_json({key: value for key, value in members.items() if value}))
 
     def _findings(self, exchange: Exchange) -> None:
@@ -207,11 +207,20 @@ class APIHandler:
                     "tcp": tcp.overview(runtime.tcp),
                     "udp": udp.overview(runtime.udp),
                     "certificates": nothing,
-                    "features": {"tracing": "", "metrics": "", "accessLog": False},
+                    "features": _features(self._static),
                     "providers": _providers(self._static),
                 }
             ),
         )
+
+
+def _features(static: StaticConfiguration) -> dict[str, object]:
+    is_counting = static.metrics is not None and static.metrics.prometheus is not None
+    return {
+        "tracing": "",
+        "metrics": "Prometheus" if is_counting else "",
+        "accessLog": static.access_log is not None,
+    }
 
 
 def _providers(static: StaticConfiguration) -> list[str]:

@@ -11,7 +11,7 @@ from config.http import LoadBalancer
 from config.masking import printable
 from config.middlewares import Middleware
 from config.names import provider_of, resolve_reference
-from config.static import EntryPoint
+from config.static import HTTP, EntryPoint
 from config.static_protocols import RedirectEntryPoint
 from config.units import format_duration
 from workers.middlewares.chains import MiddlewareState
@@ -118,11 +118,11 @@ def used_by_service(runtime: Runtime) -> dict[str, list[str]]:
 
 
 def used_by_middleware(runtime: Runtime) -> dict[str, list[str]]:
-    """Qualified middleware name to the sorted names of the routers that name it."""
+    """Qualified middleware name to the sorted names of the routers that name it, as often as they do."""
     used_by: dict[str, list[str]] = {}
     for name in sorted(runtime.routers):
         state = runtime.routers[name]
-        for reference in dict.fromkeys(state.config.middlewares):
+        for reference in state.config.middlewares:
             used_by.setdefault(resolve_reference(reference, name), []).append(name)
     return used_by
 
@@ -134,6 +134,7 @@ def describe_entry_point(name: str, entry_point: EntryPoint) -> dict[str, Any]:
     return _without_empty(
         {
             "address": entry_point.address,
+            "allowACMEByPass": entry_point.allow_acme_by_pass,
             "asDefault": entry_point.as_default,
             "reusePort": entry_point.reuse_port,
             "transport": _without_empty(
@@ -166,16 +167,19 @@ def describe_entry_point(name: str, entry_point: EntryPoint) -> dict[str, Any]:
                 "redirections": _redirections(http.redirections.entry_point),
                 "middlewares": list(http.middlewares),
                 "encodeQuerySemicolons": http.encode_query_semicolons,
-                "sanitizePath": http.sanitize_path,
                 "maxHeaderBytes": http.max_header_bytes,
-                "underscoreHeadersStrategy": http.underscore_headers_strategy.replace("keep", ""),
+                "underscoreHeadersStrategy": http.underscore_headers_strategy,
+                "aliasHeadersStrategy": http.alias_headers_strategy,
+            }
+        )
+        | _optional_http(http),
+        "http2": _without_empty(
+            {
+                "maxConcurrentStreams": entry_point.http2.max_concurrent_streams,
+                "maxDecoderHeaderTableSize": entry_point.http2.max_decoder_header_table_size,
+                "maxEncoderHeaderTableSize": entry_point.http2.max_encoder_header_table_size,
             }
         ),
-        "http2": {
-            "maxConcurrentStreams": entry_point.http2.max_concurrent_streams,
-            "maxDecoderHeaderTableSize": entry_point.http2.max_decoder_header_table_size,
-            "maxEncoderHeaderTableSize": entry_point.http2.max_encoder_header_table_size,
-        },
         "udp": _durations(timeout=entry_point.udp.timeout_seconds),
         **_optional(entry_point),
         "name": name,
@@ -203,14 +207,28 @@ def _optional(entry_point: EntryPoint) -> dict[str, Any]:
             {"insecure": proxy_protocol.insecure, "trustedIPs": list(proxy_protocol.trusted_ips)}
         )
     if visible is not None:
-        members["observability"] = _without_empty(
-            {
-                "accessLogs": visible.access_logs,
-                "metrics": visible.metrics,
-                "tracing": visible.tracing,
-                "traceVerbosity": visible.trace_verbosity,
-            }
+        members["observability"] = {
+            "accessLogs": visible.access_logs,
+            "metrics": visible.metrics,
+            "tracing": visible.tracing,
+            "traceVerbosity": visible.trace_verbosity,
+        }
+    return members
+
+
+def _optional_http(http: HTTP) -> dict[str, Any]:
+    """`sanitizePath` is shown in any case, the rest only where somebody wrote it."""
+    members: dict[str, Any] = {"sanitizePath": http.sanitize_path}
+    if http.tls is not None:
+        tls = http.tls
+        domains = [_without_empty({"main": one.main, "sans": list(one.sans)}) for one in tls.domains]
+        members["tls"] = _without_empty(
+            {"options": tls.options, "certResolver": tls.cert_resolver, "domains": domains}
         )
+    if http.encoded_characters is not None:
+        allowed = http.encoded_characters
+        fields = zip(allowed.__struct_fields__, allowed.__struct_encode_fields__, strict=True)
+        members["encodedCharacters"] = {wire: True for name, wire in fields if getattr(allowed, name)}
     return members
 
 

@@ -9,6 +9,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import gevent
 
@@ -22,6 +23,7 @@ from workers.exchange import Exchange
 from workers.internal import InternalServices, internal_middlewares, internal_routers
 from workers.middlewares.base import Surroundings
 from workers.models import models_of
+from workers.observing import Observers
 from workers.reload import Reloader
 from workers.runtime import Changes, Runtime
 from workers.shared import SharedState
@@ -31,6 +33,9 @@ from workers.udp.draining import drain
 from workers.udp.servers import udp_servers
 from workers.upstream.health import HealthBoard
 from workers.upstream.transports import TransportBook
+
+if TYPE_CHECKING:
+    from workers.scraping import Scraping
 
 POLL_SECONDS = 0.05
 """How often a stopping worker looks whether its last connection is gone."""
@@ -66,7 +71,13 @@ class DataPlane:
             if static.entry_points[name].protocol == "tcp"
         }
         self._udp_servers = udp_servers(static, listeners, log)
-        self._internal = InternalServices(static, page, self._answer_api)
+        self._observers = Observers(static, self._shared, log, self._names)
+        for name, server in self._servers.items():
+            server.observer = self._observers.for_entry_point(name, static.entry_points[name])
+            server.metrics = self._observers.metrics
+        self._scraping = self._scraper()
+        self._internal = InternalServices(static, page, self._answer_api, self._scraping)
+        self._in_force: Runtime | None = None
         self._reloader = Reloader(self._first_runtime(), self._swap)
         self._api = APIHandler(
             static, lambda: self._reloader.runtime, self._internal.names, self._reloader.findings
@@ -104,8 +115,24 @@ class DataPlane:
     def _answer_api(self, exchange: Exchange) -> None:
         self._api(exchange)
 
+    def _scraper(self) -> Scraping | None:
+        """Imported only where it is wanted: the client library is not small."""
+        if self._observers.metrics is None:
+            return None
+        from workers.scraping import Scraping
+
+        return Scraping(self._static, self._page, self._shared, lambda: self._reloader.runtime)
+
+    def _names(self) -> set[str]:
+        """Of all routers and services."""
+        runtime = self._reloader.runtime
+        return runtime.routers.keys() | runtime.services.keys()
+
     def _swap(self, runtime: Runtime) -> None:
         """Every entry point switches in one go: no other greenlet runs in between."""
+        if self._scraping is not None:
+            self._scraping.follow(self._in_force, runtime)
+        self._in_force = runtime
         for name, server in self._servers.items():
             server.table = runtime.tables[name]
             server.secure_table = runtime.secure_tables[name]
@@ -148,6 +175,7 @@ class DataPlane:
         endings = [gevent.spawn(self._terminate_one, name) for name in self._servers]
         endings += [gevent.spawn(self._terminate_udp, name) for name in self._udp_servers]
         gevent.joinall(endings)
+        self._observers.close()
 
     def _terminate_one(self, name: str) -> None:
         server, life_cycle = self._servers[name], self._static.entry_points[name].transport.life_cycle
@@ -171,6 +199,11 @@ class DataPlane:
             server.abort()
         for udp_server in self._udp_servers.values():
             udp_server.abort()
+        self._observers.close()
+
+    def reopen_logs(self) -> None:
+        """USR1: the access log's file may have been moved."""
+        self._observers.reopen()
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -22,6 +22,7 @@ from workers.exchange import Request
 from workers.forwarded import ForwardedPolicy
 from workers.http1.options import ConnectionOptions, Observer, Table
 from workers.http1.target import TargetPolicy
+from workers.metrics import Metrics
 from workers.opening import Opening, Served
 from workers.proxied import ProxyPolicy
 from workers.stream import Stream
@@ -64,6 +65,8 @@ class EntryPointServer:
         self.tls = tls
         self.draining = False
         self.observer: Observer | None = None
+        self.metrics: Metrics | None = None
+        """Where to say how many connections are open."""
         self.active = 0
         """Requests and tunnels under way."""
         self.served = 0
@@ -202,6 +205,8 @@ class EntryPointServer:
             slot = self._slot
             for cell, new, old in zip(_CELLS, now, before, strict=True):
                 slot[cell] += new - old
+            if self.metrics is not None and now[0] != before[0]:
+                self.metrics.set_open(self.name, now[0])
 
     @property
     def is_settled(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 from workers.errors import Failure
@@ -59,6 +59,8 @@ class Request:
         "upgrade",
     )
 
+    protocol: ClassVar[bytes] = b"HTTP/1.1"
+    """As logs name it; `minor_version` is nearer to the truth for HTTP/1."""
     method: bytes
     raw_target: bytes
     target: bytes
@@ -218,6 +220,8 @@ class Note:
     metrics: Metrics | None = None
     """Who counts attempts, if somebody does."""
     route: Found | None = None
+    below: tuple[Found, ...] = ()
+    """Routers under `route` that the request went on to."""
     router = ""
     """Names of the routers from the root to the one that answers, where there are several."""
     service = ""
@@ -230,6 +234,8 @@ class Note:
     target = b""
     """As it was before any router; `host` likewise."""
     host = b""
+    forwarded_for = b""
+    """X-Forwarded-For of a peer whose word counts."""
     protocol = b"http"
     """The metrics' label."""
     origin_seconds = 0.0
@@ -243,10 +249,29 @@ class Note:
     """How often a server was asked."""
     retries = 0
     """How often because an answer was not good enough."""
+    keeps_headers = False
+    """Does the access log show the server's headers?"""
     origin_headers: Sequence[Header] = ()
     sent_headers: Sequence[Header] = ()
     grpc_lines: Sequence[Header] = ()
     """Where Grpc-Status is to be found."""
+
+    def repeated(self) -> Note:
+        """For the same request sent to somebody else whose answer the client does not get."""
+        other = Note()
+        other.metrics, other.route, other.method, other.protocol = (
+            self.metrics,
+            self.route,
+            self.method,
+            self.protocol,
+        )
+        return other
+
+    def retried(self) -> None:
+        """The server's answer was not good enough: another attempt follows."""
+        self.retries += 1
+        if self.metrics is not None and self.service:
+            self.metrics.retried(self)
 
 
 class Cancellable(Protocol):

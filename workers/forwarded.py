@@ -6,6 +6,7 @@ alone: they are kept as one block of bytes that ends a head.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from config.networks import Network, address_of, parse_network
 from config.static import EntryPoint
 from workers.exchange import Header, Request
-from workers.headers import MANAGED, encode
+from workers.headers import ALIASING, MANAGED, WITH_UNDERSCORE, encode
 
 if TYPE_CHECKING:
     from tls.server import ServerConnection as TLSConnection
@@ -22,9 +23,21 @@ _LONGEST_REMEMBERED_BYTES: Final = 262
 
 
 class ForwardedPolicy:
-    """Whose X-Forwarded-* count at one entry point, and how names with `_` are treated. Immutable."""
+    """Whose X-Forwarded-* count at one entry point, and which names of headers are not wanted there. Immutable.
 
-    __slots__ = ("_insecure", "_networks", "append_peer", "kept_by_connection", "server", "underscores")
+    `unwanted_names` finds something in these names (None: all are welcome); with `rejects` one of them is the end
+    of the request, else the header is left out.
+    """
+
+    __slots__ = (
+        "_insecure",
+        "_networks",
+        "append_peer",
+        "kept_by_connection",
+        "rejects",
+        "server",
+        "unwanted_names",
+    )
 
     def __init__(self, options: EntryPoint, hostname: str = "") -> None:
         forwarded = options.forwarded_headers
@@ -32,7 +45,11 @@ class ForwardedPolicy:
         self._networks: Sequence[Network] = [parse_network(text) for text in forwarded.trusted_ips]
         self.append_peer = not forwarded.not_append_x_forwarded_for
         self.kept_by_connection = frozenset(name.lower().encode() for name in forwarded.connection)
-        self.underscores = options.http.underscore_headers_strategy
+        aliases, underscores = options.http.alias_headers_strategy, options.http.underscore_headers_strategy
+        self.unwanted_names: re.Pattern[bytes] | None = None
+        if (aliases or underscores) in ("delete", "reject"):
+            self.unwanted_names = ALIASING if aliases else WITH_UNDERSCORE
+        self.rejects = (aliases or underscores) == "reject"
         self.server = (hostname or socket.gethostname()).encode()
 
     def trusts(self, ip: str) -> bool:

@@ -8,6 +8,7 @@ that is the same for all requests of a connection to one host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -23,7 +24,7 @@ EXPECT: Final = 16
 UPGRADE: Final = 32
 HOP: Final = 64  # any other hop-by-hop header
 MANAGED: Final = 128  # X-Forwarded-* and X-Real-Ip, in any spelling
-UNDERSCORE: Final = 256
+UNDERSCORE: Final = 256  # a name with `_` or anything else but letters, digits and `-`
 PRAGMA: Final = 512
 DATE: Final = 1024
 TRAILER: Final = 2048
@@ -79,6 +80,10 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 
+ALIASING: Final = re.compile(rb"[^A-Za-z0-9-]")
+"""In a name that servers which make variables of headers take for another one: X_User or X.User for X-User."""
+WITH_UNDERSCORE: Final = re.compile(b"_")
+
 _REMEMBERED_NAMES: Final = 4096
 _LONGEST_REMEMBERED_BYTES: Final = 64
 kinds_by_name: Final[dict[bytes, int]] = {}
@@ -89,7 +94,7 @@ def classify(name: bytes) -> int:
     """Kind of a header name that is not in `kinds_by_name` yet; 0 for those that are none of our business."""
     lower = name.lower()
     kind = _KINDS.get(lower, 0)
-    if b"_" in lower:
+    if ALIASING.search(lower):
         kind = UNDERSCORE | (MANAGED if lower.replace(b"_", b"-") in MANAGED_NAMES else 0)
     elif lower in MANAGED_NAMES:
         kind = MANAGED
@@ -121,10 +126,12 @@ def admit(request: Request, connection: list[bytes]) -> Failure | None:
     serving, if anything.
     """
     marks, policy = request.marks, request.client.policy
-    if marks & UNDERSCORE and policy.underscores != "keep":
-        if policy.underscores == "reject":
+    unwanted = policy.unwanted_names
+    if marks & UNDERSCORE and unwanted is not None:
+        wanted = [header for header in request._headers if not unwanted.search(header[0])]
+        if policy.rejects and len(wanted) < len(request._headers):
             return UNDERSCORE_HEADER
-        request._headers = [header for header in request._headers if b"_" not in header[0]]
+        request._headers = wanted
     if marks & MANAGED:
         if request.client.trusted:
             request._headers = [header for header in request._headers if not _is_overwritten(header)]

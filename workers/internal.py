@@ -1,4 +1,4 @@
-"""Routers and services that Pointsman brings itself: ping, ready, API, noop.
+"""Routers and services that Pointsman brings itself: ping, ready, metrics, API, noop.
 
 They are built from the static configuration, live in the same routing tables as everything else, and are
 named as the original names them; `ready@internal` is ours.
@@ -37,15 +37,20 @@ def internal_routers(static: StaticConfiguration) -> dict[str, Router]:
     if static.ping is not None and not static.ping.manual_routing:
         for name in ("ping", "ready"):
             routers[name] = _router(name, static.ping.entry_point, f"PathPrefix(`/{name}`)", HIGHEST_PRIORITY)
+    prometheus = static.metrics.prometheus if static.metrics is not None else None
+    if prometheus is not None and not prometheus.manual_routing:
+        rule = "PathPrefix(`/metrics`)"
+        routers["prometheus"] = _router("prometheus", prometheus.entry_point, rule, HIGHEST_PRIORITY)
     if static.api is not None and static.api.insecure:
         routers["api"] = _router("api", "traefik", "PathPrefix(`/api`)", HIGHEST_PRIORITY - 1)
     for name, point in static.entry_points.items():
         redirect = point.http.redirections.entry_point
         if redirect is not None:
             target = _target_of(name, redirect)
-            routers[target] = _router(
-                "noop", name, "HostRegexp(`^.+$`)", redirect.priority, [f"redirect-{target}"]
-            )
+            rule = "HostRegexp(`^.+$`)"
+            if point.allow_acme_by_pass:
+                rule += " && !PathPrefix(`/.well-known/acme-challenge/`)"
+            routers[target] = _router("noop", name, rule, redirect.priority, [f"redirect-{target}"])
     return {f"{name}@{PROVIDER_INTERNAL}": router for name, router in routers.items()}
 
 
@@ -82,13 +87,17 @@ def _router(service: str, entry_point: str, rule: str, priority: int, middleware
 class InternalServices:
     """Handlers by qualified name; a name whose feature is off gives the sentence for the API instead."""
 
-    def __init__(self, static: StaticConfiguration, page: ControlPage, api: Handler) -> None:
+    def __init__(
+        self, static: StaticConfiguration, page: ControlPage, api: Handler, prometheus: Handler | None = None
+    ) -> None:
         self._handlers: dict[str, Handler] = {"noop": noop}
         if static.ping is not None:
             self._handlers["ping"] = Ping(page, static.ping.terminating_status_code)
             self._handlers["ready"] = Ready(page)
         if static.api is not None:
             self._handlers["api"] = api
+        if prometheus is not None:
+            self._handlers["prometheus"] = prometheus
 
     def names(self) -> list[str]:
         """Qualified names of the services that answer."""

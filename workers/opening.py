@@ -197,17 +197,16 @@ class Opening:
         """`hello`: how TLS began. Raises StreamBroken for a router whose TLS option is broken."""
         server, stream = self._server, self.stream
         self.is_secure = hello is not None
-        local = self._local or Endpoint(local_address(stream.sock), stream.sock.getsockname()[1])
         ending = None
         if route.option and hello is not None:
             if route.handler is None or server.tls is None or server.tls_table is None:
                 raise StreamBroken("its TLS option is broken")
-            select = partial(server.tls_table.select, hello, "" if hello.server_name else local.ip, route.option)
+            select = partial(server.tls_table.select, hello, self._local_ip(hello), route.option)
             ending = Ending(server.tls, select, min(self._options.read_ticks, self._options.write_ticks))
         return TCPConnection(
             stream,
             Endpoint(self._ip, self._port),
-            local,
+            self._local,
             route,
             server,
             self._log,
@@ -222,10 +221,15 @@ class Opening:
             raise HandshakeRefused(hello.reason, DECODE_ERROR)
         if table is None or engine is None:
             raise HandshakeRefused("TLS is not configured yet", INTERNAL_ERROR)
-        local = self._local.ip if self._local is not None else local_address(stream.sock)
-        selection = table.select(hello, "" if hello.server_name else local)
+        selection = table.select(hello, self._local_ip(hello))
         until = self._until(stream.wheel.tick, min(self._options.read_ticks, self._options.write_ticks))
         return secure(stream, selection, engine, until, self._replace)
+
+    def _local_ip(self, hello: ClientHello) -> str:
+        """What the client connected to, in place of the server name that it did not send."""
+        if hello.server_name:
+            return ""
+        return self._local.ip if self._local is not None else local_address(self.stream.sock).ip
 
     def _replace(self, stream: Stream) -> None:
         self.stream = stream

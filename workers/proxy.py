@@ -42,15 +42,15 @@ class ServiceHandler:
     def __call__(self, exchange: Exchange) -> None:
         request = exchange.request
         if request.method == b"CONNECT":
-            exchange.respond_error(errors.CONNECT_REFUSED)
+            _refuse(exchange, errors.CONNECT_REFUSED)
             return
         if request.upgrade and not _is_printable(request.upgrade):
-            exchange.respond_error(errors.MALFORMED_UPGRADE)
+            _refuse(exchange, errors.MALFORMED_UPGRADE)
             return
         balancer = self.balancer
         server = balancer.pick(exchange)
         if server is None:
-            exchange.respond_error(errors.NO_SERVER)
+            _refuse(exchange, errors.NO_SERVER)
             return
         host = request.host_header if self._pass_host_header and request.host_header else server.host_header
         head = server.with_path(upstream_head(request, host), request.method)
@@ -82,17 +82,26 @@ class ServiceHandler:
             return
         note.service, note.server = self.name, server.name
         note.attempts += 1
+        note.origin_bytes = 0
         started = perf_counter()
         try:
             attempt(exchange, self._transport, server, head)
         except ProxyError as error:
-            note.origin_status = error.failure.status
+            note.origin_status, note.origin_bytes = error.failure.status, len(error.failure.body)
             raise
         finally:
-            note.origin_seconds += perf_counter() - started
+            seconds = perf_counter() - started
+            note.origin_seconds += seconds
+            if note.metrics is not None:
+                note.metrics.attempt(exchange, note, seconds)
 
     def __repr__(self) -> str:
         return f"<ServiceHandler {self.name}>"
+
+
+def _refuse(exchange: Exchange, failure: Failure) -> None:
+    exchange.failure = failure
+    exchange.respond_error(failure)
 
 
 def _is_printable(token: bytes) -> bool:

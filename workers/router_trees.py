@@ -89,6 +89,7 @@ def muxer(routes: Sequence[Route]) -> Handler:
         if note is not None:
             above = note.router or (note.route.name if note.route is not None else "")
             note.router = f"{above} -> {route.name}"
+            note.below = (*note.below, route)
         route.handler(exchange)
 
     return ask

@@ -20,6 +20,7 @@ from workers.router_trees import Children, misplaced, muxer, parents_of
 from workers.routing.table import Route, compile_route
 from workers.services import ServiceBuilder
 from workers.tls_state import TLSState
+from workers.visibility import visibility
 
 LARGEST_USER_PRIORITY: Final = (1 << 63) - 1 - 1000
 
@@ -207,7 +208,10 @@ def _compile(state: RouterState, model: Model | None, builders: Builders, above:
     syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
     try:
         precedence = environment.precedence_of(name)
-        return compile_route(name, config.rule, syntax, state.priority, handler, precedence)
+        route = compile_route(name, config.rule, syntax, state.priority, handler, precedence)
+        route.visible = visibility(config, state.service, environment.surroundings.static)
+        route.service = state.service or f"{name}-muxer"
+        return route
     except RuleError as error:
         if config.tls is not None:
             state.fail(f"error while parsing rule {config.rule}: {error}")

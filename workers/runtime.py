@@ -120,7 +120,7 @@ class Runtime:
         new.checked = self.checked.copy()
         swaps: list[Swap] = []
         other = new._update_middlewares(changes.middlewares)
-        new.transports, reached = self.transports.updated(changes.servers_transports)
+        new.transports, reached = self.transports.updated(changes.servers_transports, pause)
         rebuilt = new._update_services(changes, other, reached, swaps)
         new.tls, stale_options = self.tls.updated(changes.tls, pause)
         names = set(changes.routers)

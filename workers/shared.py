@@ -20,6 +20,7 @@ import hashlib
 from functools import cache
 
 from config.cells import Cells, CellsBusy
+from config.counters import CounterPage
 from workers.shared_gauges import Gauge
 from workers.shared_records import Record
 from workers.shared_words import TokenBuckets, Words
@@ -36,6 +37,21 @@ class SharedState:
             raise ValueError(f"slot {slot_index} was not opened in the shared cells")
         self._cells = cells
         self._slot_index = slot_index
+
+    @property
+    def slot_index(self) -> int:
+        """The worker's place among all that share."""
+        return self._slot_index
+
+    @property
+    def used_slots(self) -> int:
+        """One more than the highest slot that a worker has had."""
+        return self._cells.used_slots
+
+    @property
+    def counters(self) -> CounterPage:
+        """What is counted for the metrics, by all of them."""
+        return self._cells.counters
 
     @classmethod
     def private(cls) -> SharedState:

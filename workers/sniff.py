@@ -24,6 +24,7 @@ from tls.hello import (
     Malformed,
     Sniffed,
 )
+from workers.proxy_protocol import Endpoint
 from workers.stream import Stream, StreamBroken, StreamTimeout
 
 FIRST_LOOK_BYTES: Final = 4096
@@ -109,7 +110,7 @@ def _check_alive(stream: Stream) -> None:
         raise StreamBroken("ended within its first message")
 
 
-def local_address(connection: socket.socket) -> str:
-    """The address that the client dialled, an IPv4 one of an IPv6 socket in its IPv4 form."""
-    address: str = connection.getsockname()[0]
-    return address.removeprefix("::ffff:") if "." in address else address.partition("%")[0]
+def local_address(connection: socket.socket) -> Endpoint:
+    """What the client dialled, an IPv4 address of an IPv6 socket in its IPv4 form and without a zone."""
+    ip, port = connection.getsockname()[:2]
+    return Endpoint(ip.removeprefix("::ffff:") if "." in ip else ip.partition("%")[0], port)

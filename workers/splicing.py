@@ -15,7 +15,8 @@ from workers.stream import Stream, StreamBroken
 LEAST_BYTES: Final = 256 * 1024
 """Less is not worth a pipe."""
 _PIPE_BYTES: Final = 512 * 1024
-_FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK | os.SPLICE_F_MORE
+_FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+"""Not SPLICE_F_MORE: the kernel would hold the last bytes back, and those of a server that dribbles."""
 
 
 def can_splice(source: Stream, target: Stream) -> bool:
@@ -36,12 +37,14 @@ class Splice:
         self.moved = 0
 
     def run(self) -> None:
-        """Until all are moved or the source has ended, under the deadlines of both. Raises StreamError."""
+        """Until all are moved or the source has ended, in whatever way, under the deadlines of both.
+
+        Raises StreamError where the target takes no more or a deadline passes.
+        """
         self._pipe = reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             _widen(writing)
             while self._left:
-                self._source.wait_readable()  # other greenlets have their turn here
                 filled = self._fill()
                 if filled == 0:
                     return
@@ -52,13 +55,14 @@ class Splice:
             os.close(writing)
 
     def _fill(self) -> int:
-        """Bytes that went into the empty pipe; 0 at the end of the stream, -1 if there is nothing to be had."""
+        """Bytes that went into the empty pipe; 0 at the end of the stream, -1 if there was nothing to be had."""
         try:
+            self._source.wait_readable()  # other greenlets have their turn here
             filled = os.splice(self._source.fileno(), self._pipe[1], min(self._left, _PIPE_BYTES), flags=_FLAGS)
         except BlockingIOError:
             return -1
-        except OSError as error:
-            raise StreamBroken(os.strerror(error.errno or 0)) from error
+        except (StreamBroken, OSError):
+            return 0
         self._left -= filled
         return filled
 

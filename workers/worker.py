@@ -50,6 +50,7 @@ class Plane(Protocol):
     def apply(self, descriptor: int) -> None: ...
     def terminate(self) -> None: ...
     def quit(self) -> None: ...
+    def reopen_logs(self) -> None: ...
 
 
 class PlaneFactory(Protocol):
@@ -183,7 +184,7 @@ class GeventWorker(Worker):
             (signal.SIGTERM, self._drain),
             (signal.SIGINT, self._quit),
             (signal.SIGQUIT, self._quit),
-            (signal.SIGUSR1, reopen_logs),
+            (signal.SIGUSR1, self._reopen),
         ):
             watcher = loop.signal(number)
             watcher.start(handler)
@@ -193,6 +194,10 @@ class GeventWorker(Worker):
         signal.signal(signal.SIGABRT, signal.SIG_DFL)
         faulthandler.enable(file=2)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _reopen(self) -> None:
+        reopen_logs()
+        self._plane.reopen_logs()
 
     def _drain(self) -> None:
         """TERM; a second one changes nothing."""

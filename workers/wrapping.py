@@ -64,6 +64,14 @@ class WrappedExchange(Exchange):
         self.inner.status = value
 
     @property
+    def sent_bytes(self) -> int:
+        return self.inner.sent_bytes
+
+    @sent_bytes.setter
+    def sent_bytes(self, value: int) -> None:
+        self.inner.sent_bytes = value
+
+    @property
     def client_gone(self) -> bool:
         return self.inner.client_gone
 

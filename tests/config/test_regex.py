@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.regex import RegexError, check, compile_search, repaired
+from config.regex import Expression, RegexError, check, compile_search, repaired
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,17 @@ def test_a_quoted_single_byte_escape_is_text() -> None:
 def test_patterns_are_utf8() -> None:
     with pytest.raises(RegexError):
         check(b"\xff")
+
+
+def test_where_a_pattern_matches() -> None:
+    expression = Expression(b"(?P<e>a)|(b)")
+    assert (expression.groups, expression.group_numbers) == (2, {b"e": 1})
+    assert expression.find(b"xb") == [(1, 2), (-1, -1), (1, 2)]
+    assert expression.find(b"xba", 2) == [(2, 3), (2, 3), (-1, -1)]
+    assert expression.find(b"xba", 3) is None
+    assert Expression(b"^b").find(b"ab", 1) is None  # what is before the start is still seen
+    with pytest.raises(RegexError):
+        Expression(rb"\C")
 
 
 def test_a_pattern_that_outgrows_the_usual_budget_still_works() -> None:

@@ -105,9 +105,17 @@ def test_unusable_configurations(mapping: dict[str, Any], message: str) -> None:
     assert message in str(raised.value)
 
 
+def test_authorities_of_servers() -> None:
+    static = from_mapping({"serversTransport": {"rootCAs": ["/etc/ca.pem"]}})
+    assert static.servers_transport.root_cas == ["/etc/ca.pem"]
+
+
 def test_negative_idle_connections_mean_none() -> None:
     static = from_mapping({"serversTransport": {"maxIdleConnsPerHost": -1}})
     assert static.servers_transport.max_idle_conns_per_host == -1
+    static = from_mapping({"tcpServersTransport": {"dialKeepAlive": "-1s", "tls": {"rootCAs": ["ca.pem"]}}})
+    assert static.tcp_servers_transport.dial_keep_alive_seconds == -1
+    assert static.tcp_servers_transport.tls.root_cas == ["ca.pem"]
 
 
 def test_what_is_probably_not_meant_is_remarked() -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from tests.differential.generated import NODE, OPTIONS, SITUATIONS, Situation, namespaces, situations_of
+from tests.differential.generated import OPTIONS, SITUATIONS, Situation, namespaces, situations_of
+from tests.differential.generated_surroundings import NODE
 from tests.differential.translation import translate
 
 _AT_ONCE: Final = 150

@@ -68,6 +68,9 @@ class StandInPlane:
             listener.close()
         self._connections.join(timeout=cycle.grace_time_out_seconds)
 
+    def reopen_logs(self) -> None:
+        """It has none of its own."""
+
     def quit(self) -> None:
         gevent.killall(self._acceptors)
 

@@ -35,6 +35,7 @@ def test_a_book_kept_up_to_date_is_one_made_anew(steps: list[dict[str, OptionCla
         assert book.fallen.keys() == whole.fallen.keys()
         assert {name: book.hosts.find(name) for name in ASKED} == {n: whole.hosts.find(n) for n in ASKED}
         assert len(book.hosts) == len(whole.hosts)
+        assert book.hostless == sum(not claim.hosts for claim in present.values())
         assert turned == {r for r in before.keys() | book.fallen.keys() if before.get(r) is not book.fallen.get(r)}
 
 

@@ -128,3 +128,24 @@ def test_alert_records() -> None:
 def test_spellings(spelled: str, name: str) -> None:
     assert normalize_server_name(spelled) == normalize_server_name(name)
     assert normalize_server_name(normalize_server_name(spelled)) == normalize_server_name(spelled)
+
+
+def test_a_named_host_is_not_the_catch_all() -> None:
+    """What tells HTTPS from TCP routers: is there an HTTPS router for just this name?"""
+    table = TLSTable(STORE, {}, NameTable([("a.test", "default"), ("*.wild.test", "default"), ("*", "default")]))
+    named = {
+        name: table.is_named(name) for name in ("a.test", "x.wild.test", "x.y.wild.test", "wild.test", "b", "")
+    }
+    assert [name for name, is_named in named.items() if is_named] == ["a.test", "x.wild.test"]
+    assert table.has_catch_all
+    assert not TLSTable(STORE, {}, NameTable([("a.test", "default")])).has_catch_all
+    assert TLSTable(STORE, {}, hostless=True).has_routers
+    assert not TLSTable(STORE, {}).has_routers
+
+
+def test_a_tcp_router_s_option_comes_before_that_of_the_name() -> None:
+    table = TLSTable(STORE, {"default": PLAIN, "m": MUTUAL}, NameTable([("m.test", "m")]))
+    assert table.select(ClientHello("m.test"), option="default").settings is PLAIN
+    assert table.select(ClientHello("m.test")).settings is MUTUAL
+    with pytest.raises(HandshakeRefused):
+        table.select(ClientHello("m.test"), option="gone")

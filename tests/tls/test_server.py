@@ -144,6 +144,25 @@ def test_an_intermediate_counts_as_an_authority_and_a_chain_is_built() -> None:
 
 
 @VERSIONS
+def test_what_a_client_presented(version: ssl.TLSVersion) -> None:
+    """Its own certificate first, each once; a resumed session only knows that one."""
+    pair = ROOT.intermediate("middle").issue("client", common_name="leaf", usage="client")
+    ours = server(m=auth("RequestClientCert", ROOT))
+    client = client_context(only=version, certificate=pair)
+    first = ours.shake("m.test", client)
+    assert first.server is not None
+    names = [one.subject.rfc4514_string() for one in first.server.client_certificates]
+    assert names == ["CN=leaf", "CN=middle"]
+    again = ours.shake("m.test", client, first.session)
+    assert again.server is not None
+    assert again.resumed
+    assert [one.subject.rfc4514_string() for one in again.server.client_certificates] == names[:1]
+    without = ours.shake("m.test", client_context(only=version))
+    assert without.server is not None
+    assert list(without.server.client_certificates) == []
+
+
+@VERSIONS
 def test_a_session_resumes_under_its_own_option(version: ssl.TLSVersion) -> None:
     ours = server()
     client = client_context(only=version)

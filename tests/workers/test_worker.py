@@ -64,6 +64,9 @@ class Notes:
         self.note("terminate")
         gevent.sleep(self._drain_seconds)
 
+    def reopen_logs(self) -> None:
+        """It has none of its own."""
+
     def quit(self) -> None:
         self.note("quit")
 

@@ -71,6 +71,8 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
         note = exchange.note
         if note is not None:
             note.origin_status = status
+            if note.keeps_headers:
+                note.origin_headers = list(response.headers)
         if status == 101:
             _switch_protocols(exchange, stream, response, body, pump)
         elif (

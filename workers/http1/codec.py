@@ -13,7 +13,7 @@ no folding, no blank before the colon, one Host, one length, `chunked` alone as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import gunicorn_h1c
 from gunicorn_h1c._parser_fast import IncompleteError as IncompleteRequest
@@ -38,7 +38,8 @@ from workers.headers import (
     values_of,
 )
 from workers.http1 import grammar
-from workers.http1.target import TargetPolicy, resolve_target
+from workers.http1.heads import CHUNKED, read_request
+from workers.http1.target import TargetPolicy, canonical_host, resolve_target
 
 _parse = gunicorn_h1c.parse_request_fast
 _UNLIMITED: Final = 1 << 40
@@ -58,6 +59,62 @@ def parse_request(data: bytes, client: Client, policy: TargetPolicy) -> Incoming
     The request comes back admitted: target normalised, headers under the policy of `client`. Whatever is
     behind `consumed` bytes of `data` belongs to the body or to the next request.
     """
+    if read_request is not None:
+        parts = read_request(data, kinds_by_name, classify)
+        if parts is not None:
+            return _compiled(parts, client, policy)
+    return parse_request_uncompiled(data, client, policy)
+
+
+def _compiled(parts: Any, client: Client, policy: TargetPolicy) -> IncomingRequest | Failure:
+    """The request of a head that needs no second look at its target, nor at what frames its body."""
+    request = IncomingRequest()
+    (
+        request.method,
+        target,
+        path,
+        request.query,
+        request.has_query,
+        minor_version,
+        request._headers,
+        host,
+        marks,
+        length,
+        request.consumed,
+    ) = parts
+    request.raw_target = request.target = target
+    request.path = request.routing_path = path
+    request.minor_version = minor_version
+    request.client = client
+    request.headers_touched = request.expect_continue = False
+    request._query_values = None
+    request.keep_alive = minor_version == 1
+    request.upgrade = b""
+    request.content_length = length if length > 0 else UNKNOWN_LENGTH if length == CHUNKED else 0
+    request.marks = marks
+    if host is None:
+        if minor_version:
+            return errors.MISSING_HOST
+        host = b""
+    request.host_header = host
+    canonical = canonical_host(host)
+    if canonical is None:
+        return errors.MALFORMED_HOST
+    request.host = canonical
+    if marks & _ADMITTED:
+        failure = _special(request, request._headers)
+        if failure is not None and failure.closes:
+            return failure
+        request.refusal = failure
+    else:
+        request.refusal = None
+    return request
+
+
+def parse_request_uncompiled(
+    data: bytes, client: Client, policy: TargetPolicy
+) -> IncomingRequest | Failure | None:
+    """As parse_request, by the C parser that every installation has."""
     try:
         parsed = _parse(data, 0, _UNLIMITED, 256, _UNLIMITED, True)
         method, target, consumed = parsed.method, parsed.path, parsed.consumed
@@ -156,6 +213,7 @@ def _admitted(
     return request
 
 
+_ADMITTED: Final = EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA
 _NEEDS_ADMISSION: Final = TRANSFER_ENCODING | CONNECTION | EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA
 _EXPECTATIONS: Final = frozenset({b"", b"100-continue"})
 _PERSISTENCE: Final = frozenset({b"close", b"keep-alive"})

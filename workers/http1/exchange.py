@@ -129,10 +129,13 @@ class Http1Exchange(Exchange):
         assert self._decoder is not None
         data, self._unread = self._unread, b""
         try:
-            return self._decoder.feed(data)
+            piece = self._decoder.feed(data)
         except FramingError as error:
             self.closes = True
             raise ProxyError(errors.MALFORMED_BODY, str(error)) from error
+        if self.note is not None:
+            self.note.received_bytes += len(piece)
+        return piece
 
     def _continue(self) -> None:
         self._continued = True
@@ -150,6 +153,8 @@ class Http1Exchange(Exchange):
             splice.run()
         except StreamTimeout as error:
             raise ProxyError(errors.BODY_TIMEOUT) from error
+        if self.note is not None:
+            self.note.received_bytes += splice.moved
         if not decoder.skip(splice.moved):
             self.client_gone = True
             raise ProxyError(errors.CLIENT_GONE, "the request body was cut")
@@ -239,6 +244,8 @@ class Http1Exchange(Exchange):
 
     def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
         self.finished = True
+        if trailers and self.note is not None:
+            self.note.grpc_lines = trailers
         if self._silent:
             return
         self.sent_bytes += len(data)

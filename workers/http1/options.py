@@ -17,6 +17,8 @@ class Found(Protocol):
 
     name: str
     handler: Handler
+    service: str
+    visible: int
 
 
 class Table(Protocol):

@@ -13,7 +13,7 @@ import gunicorn_h1c
 
 from workers import errors
 from workers.errors import Failure
-from workers.exchange import Header, ResponseHead
+from workers.exchange import UNKNOWN_LENGTH, Header, ResponseHead
 from workers.headers import (
     CONNECTION,
     CONTENT_LENGTH,
@@ -33,6 +33,7 @@ from workers.headers import (
 )
 from workers.http1 import grammar
 from workers.http1.grammar import LONGEST_LENGTH_DIGITS
+from workers.http1.heads import read_response
 
 _parse_response = gunicorn_h1c.parse_response
 _PERSISTENCE: Final = frozenset({b"close", b"keep-alive"})
@@ -54,6 +55,21 @@ def parse_response(data: bytes) -> IncomingHead | Failure | None:
 
     `content_length` is UNKNOWN_LENGTH for chunks (`length_given`) and for bodies that end with the connection.
     """
+    if read_response is not None:
+        parts = read_response(data, kinds_by_name, classify)
+        if parts is not None:
+            head = IncomingHead.__new__(IncomingHead)
+            head.status, minor_version, head.headers, length, head.has_date, head.consumed = parts
+            head.content_length = length if length >= 0 else UNKNOWN_LENGTH
+            head.length_given = length != UNKNOWN_LENGTH
+            head.trailer = head.upgrade = b""
+            head.keep_alive = minor_version == 1
+            return head
+    return parse_response_uncompiled(data)
+
+
+def parse_response_uncompiled(data: bytes) -> IncomingHead | Failure | None:
+    """As parse_response, by the C parser that every installation has."""
     try:
         parsed = _parse_response(data)
     except gunicorn_h1c.IncompleteError:

@@ -18,7 +18,7 @@ from workers.stream import StreamBroken, StreamCancelled, StreamError, StreamTim
 from workers.timers import NEVER
 
 if TYPE_CHECKING:
-    from workers.http2.link import Link
+    from workers.http2.carrier import Carrier
 
 STREAM_WINDOW_BYTES: Final = 1 << 19
 """What the peer may send on one stream before we have read any of it."""
@@ -51,7 +51,7 @@ class Channel:
         "write_deadline",
     )
 
-    def __init__(self, link: Link, stream_id: int, send_window: int) -> None:
+    def __init__(self, link: Carrier, stream_id: int, send_window: int) -> None:
         self._link = link
         self.id = stream_id
         self.send_window = send_window

@@ -158,7 +158,7 @@ class ClientLink(Link):
         due = NEVER if self.running else now + options.idle
         if self._awaits_pong:
             due = min(due, now + options.ping)
-        elif options.read_idle < NEVER:
+        elif options.read_idle < NEVER and self.running:
             due = min(due, now + options.read_idle)
         if due != self.stream.read_deadline:
             self.stream.set_read_deadline(due)
@@ -229,7 +229,7 @@ class ClientLink(Link):
             return
         if is_oversized:
             raise StreamFault(stream_id, ErrorCode.CANCEL, "response head too large")
-        self.calls[stream_id].on_headers(fields, end_stream)
+        self.calls[stream_id].on_headers(channel, fields, end_stream)
 
     def on_reset(self, channel: Channel, code: int) -> None:
         self.spend("resets")

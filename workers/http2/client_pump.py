@@ -17,18 +17,18 @@ from workers.http2.codes import ErrorCode
 from workers.stream import StreamError
 
 if TYPE_CHECKING:
-    from workers.http2.client_call import ClientCall
+    from workers.http2.client_response import StreamResponse
 
 
 class StreamPump:
     """`first`: what has been taken of the body already. `failure`: why the client's side ended early."""
 
     __slots__ = (
-        "_call",
         "_channel",
         "_exchange",
         "_first",
         "_header_ticks",
+        "_response",
         "_running",
         "answered",
         "failure",
@@ -36,9 +36,9 @@ class StreamPump:
     )
 
     def __init__(
-        self, call: ClientCall, exchange: Exchange, channel: Channel, first: bytes, header_ticks: int
+        self, response: StreamResponse, exchange: Exchange, channel: Channel, first: bytes, header_ticks: int
     ) -> None:
-        self._call = call
+        self._response = response
         self._exchange = exchange
         self._channel = channel
         self._first = first
@@ -75,10 +75,10 @@ class StreamPump:
                     channel.send(b"", True)
                     break
             if channel.local_ended and not self.answered:
-                self._call.set_deadline(self._header_ticks)
+                self._response.set_deadline(self._header_ticks)
         except ProxyError as error:
             self.failure = error.failure
-            self._call.fail(error.failure, "the request body")
+            self._response.fail(error.failure, "the request body")
             channel.reset(ErrorCode.CANCEL)
         except StreamError:
             pass  # cancelled, or the server wants no more: its answer, if there is one, is being read

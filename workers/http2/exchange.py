@@ -20,7 +20,7 @@ from workers.http2.requests import Http2Request
 from workers.stream import StreamBroken, StreamTimeout
 
 if TYPE_CHECKING:
-    from workers.http2.server import Http2Connection
+    from workers.http2.serving import ServingLink
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _STATUSES: Final[dict[int, Field]] = {status: (b":status", b"%d" % status, False) for status in range(100, 1000)}
@@ -36,13 +36,13 @@ def fields_of(status: int, headers: Iterable[Header]) -> list[Field]:
 
 
 class Http2Exchange(Exchange):
-    """Made by Http2Connection for one stream; see Exchange for what handlers may do."""
+    """Made by ServingLink for one stream; see Exchange for what handlers may do."""
 
     __slots__ = ("_connection", "_continued", "_silent", "channel", "finished")
 
     request: Http2Request
 
-    def __init__(self, connection: Http2Connection, channel: Channel, request: Http2Request) -> None:
+    def __init__(self, connection: ServingLink, channel: Channel, request: Http2Request) -> None:
         self.request = request
         self.status = 0
         self.hooks = None
@@ -63,19 +63,25 @@ class Http2Exchange(Exchange):
         return self.channel.is_read
 
     def take_body(self) -> bytes:
-        return self.channel.take()
+        piece = self.channel.take()
+        if self.note is not None:
+            self.note.received_bytes += len(piece)
+        return piece
 
     def read_body(self) -> bytes:
         channel = self.channel
         if self.request.awaits_continue and not self._continued and not channel.remote_ended:
             self._continue()
         try:
-            return channel.read()
+            piece = channel.read()
         except StreamTimeout as error:
             raise ProxyError(errors.BODY_TIMEOUT) from error
         except StreamBroken as error:
             self.client_gone = True
             raise ProxyError(errors.CLIENT_GONE, str(error)) from error
+        if self.note is not None:
+            self.note.received_bytes += len(piece)
+        return piece
 
     def _continue(self) -> None:
         self._continued = True
@@ -115,6 +121,8 @@ class Http2Exchange(Exchange):
 
     def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
         self.finished = True
+        if trailers and self.note is not None:
+            self.note.grpc_lines = trailers
         if self._silent:
             return
         self.sent_bytes += len(data)

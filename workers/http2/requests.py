@@ -43,6 +43,7 @@ class Http2Request(Request):
 
     __slots__ = ("awaits_continue",)
 
+    protocol = b"HTTP/2.0"
     awaits_continue: bool
 
 

@@ -1,30 +1,19 @@
 """One client connection that speaks HTTP/2: streams become exchanges, each with a greenlet of its own.
 
 The connection's greenlet only reads. It never waits for a handler, and what handlers wait for (room, windows, the
-body) is woken from here. A stream whose client gave it up goes on counting against the limit until its handler has
-noticed, so that opening and resetting in a hurry buys nobody more work than the limit allows.
+body) is woken from here. What requests are is the affair of serving.py; here a connection begins, is idle, leaves
+and ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from gevent import get_hub
-from greenlet import greenlet
-
-from workers import errors
-from workers.errors import Failure, ProxyError
 from workers.http1.options import ConnectionOptions, Site
 from workers.http2 import frames
-from workers.http2.budget import Budget
-from workers.http2.channel import Channel
-from workers.http2.codes import ConnectionFault, ErrorCode, StreamFault
-from workers.http2.exchange import Http2Exchange, fields_of
-from workers.http2.hpack import Field
-from workers.http2.link import MOST_QUEUED_BYTES, Limits, Link
-from workers.http2.requests import Http2Request, Malformed, check_trailers, request_from
+from workers.http2.codes import ConnectionFault, ErrorCode
+from workers.http2.serving import ServingLink
 from workers.linger import linger
 from workers.stream import Stream, StreamBroken, StreamCancelled, StreamError, StreamTimeout
 from workers.timers import NEVER, TimerWheel
@@ -35,8 +24,6 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 1.0
 """So long requests under way to us are waited for after the first GOAWAY, and the last bytes for the client."""
-RESET_BURST: Final = 500
-RESETS_PER_SECOND: Final = 50.0
 _LEAVING: Final = b"farewell"
 
 
@@ -48,7 +35,7 @@ def is_modern(connection: TLSConnection) -> bool:
     return "DHE-" in cipher and ("GCM" in cipher or "CHACHA20" in cipher)
 
 
-class Http2Connection(Link):
+class Http2Connection(ServingLink):
     """`run` returns when it is over and the stream closed; a Served of workers/opening.py."""
 
     def __init__(
@@ -61,28 +48,14 @@ class Http2Connection(Link):
         unread: bytes = b"",
     ) -> None:
         """`born`: the tick when the connection was accepted, None for now. `unread`: what was read already."""
-        super().__init__(stream, Limits.of(options))
-        self.client = client
-        self.options = options
-        self.site = site
-        self.served = 0
-        self.running = 0
-        """Handlers at work, those of streams that were reset included."""
-        self.exchanges: dict[int, Http2Exchange] = {}
-        self.most_streams = options.max_concurrent_streams
+        super().__init__(stream, client, options, site)
         self._unread = unread
-        self.may_end = site.draining or options.max_requests > 0 or options.max_age_ticks < NEVER
-        """Is it worth asking ends_soon() at each response? Set when the entry point starts to drain."""
         self._born = stream.wheel.tick if born is None else born
-        self._resets = Budget(stream.wheel, RESET_BURST, RESETS_PER_SECOND)
         self._is_reading = False
         self._idle_since = self._born
         self._partial_until = NEVER
         self._settled = NEVER
         """The tick when the second GOAWAY is due."""
-        self._last_stream = frames.LARGEST_STREAM
-        """Streams above it are not served: the client has been told, or will be."""
-        self._hub: Any = get_hub()
         stream.on_unexpected = None
 
     # The reading greenlet
@@ -178,6 +151,13 @@ class Http2Connection(Link):
         """Has the client been told which streams are the last ones?"""
         return self._last_stream != frames.LARGEST_STREAM
 
+    def rest(self) -> None:
+        self._idle_since = self.wheel.tick
+        if self._is_reading and self.is_leaving:
+            self.stream.cancel_read()
+        elif self._is_reading:
+            self.stream.set_read_deadline(self._deadline())
+
     def _is_over(self) -> bool:
         return not self.running and self.is_leaving
 
@@ -239,168 +219,12 @@ class Http2Connection(Link):
         return self._settled < NEVER or (self.client.is_tls and not self.largest_stream)
 
     def ends_soon(self) -> bool:
-        """Is it time to leave?"""
         options = self.options
         return (
             self.site.draining
             or (0 < options.max_requests <= self.served + self.running)
             or self.wheel.tick - self._born >= options.max_age_ticks
         )
-
-    # Requests
-
-    def on_headers(self, stream_id: int, fields: Sequence[Field], end_stream: bool, is_oversized: bool) -> None:
-        channel = self.channels.get(stream_id)
-        if channel is not None:
-            self._end_with_trailers(channel, fields, end_stream)
-            return
-        if stream_id <= self.largest_stream or not stream_id & 1:
-            self.closed(stream_id, "HEADERS", is_fatal=True)
-            return
-        self.largest_stream = stream_id
-        if stream_id > self._last_stream:
-            return  # the client has been told that these are not served
-        if self.running >= self.most_streams:
-            self._spend_reset("refused streams")
-            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams at once")
-        try:
-            request = (
-                errors.HEADERS_TOO_LARGE
-                if is_oversized
-                else request_from(fields, end_stream, self.client, self.options.target_policy)
-            )
-        except Malformed as error:
-            self._spend_reset("malformed requests")
-            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from error
-        if isinstance(request, Failure):
-            self._refuse(stream_id, request, end_stream)
-        else:
-            self._begin(stream_id, request, end_stream)
-
-    def _end_with_trailers(self, channel: Channel, fields: Sequence[Field], end_stream: bool) -> None:
-        if channel.remote_ended:
-            raise StreamFault(channel.id, ErrorCode.STREAM_CLOSED, "HEADERS behind the end of the stream")
-        if not end_stream:
-            raise StreamFault(channel.id, ErrorCode.PROTOCOL_ERROR, "a second head")
-        try:
-            check_trailers(fields)
-        except Malformed as error:
-            raise StreamFault(channel.id, ErrorCode.PROTOCOL_ERROR, str(error)) from error
-        channel.end_remote()
-
-    def _refuse(self, stream_id: int, failure: Failure, end_stream: bool) -> None:
-        """Answer something that is no request we serve."""
-        self.spend("refused requests")
-        fields = fields_of(failure.status, ((b"content-type", b"text/plain; charset=utf-8"),))
-        channel = self.open(stream_id)
-        channel.remote_ended = end_stream
-        if self.outbox.size > MOST_QUEUED_BYTES:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many answers are not read")
-        if not channel.put_head(fields, True, failure.body):
-            channel.put_head(fields, True)
-        self._close(channel)
-
-    def _begin(self, stream_id: int, request: Http2Request, end_stream: bool) -> None:
-        options, now = self.options, self.wheel.tick
-        channel = self.open(stream_id)
-        channel.remote_ended = end_stream
-        if not end_stream:
-            if request.content_length >= 0:
-                channel.expected_bytes = request.content_length
-            channel.read_deadline = now + options.read_ticks
-        if options.write_ticks < NEVER:
-            channel.write_deadline = now + options.write_ticks
-        exchange = self.exchanges[stream_id] = Http2Exchange(self, channel, request)
-        self.running += 1
-        site = self.site
-        site.active += 1
-        site.served += 1
-        if self.may_end and self.ends_soon():
-            self.leave()
-        self._loop.run_callback(greenlet(self._serve, self._hub).switch, exchange)
-
-    def _serve(self, exchange: Http2Exchange) -> None:
-        """One stream, in its own greenlet."""
-        observer = self.site.observer
-        try:
-            if observer is not None:
-                observer.begin(exchange)
-            self._answer(exchange)
-            if not exchange.finished:
-                self._fail(exchange, errors.CRASHED)
-        except StreamError:
-            exchange.abort()
-        except ProxyError as error:
-            self._fail(exchange, error.failure)
-        except Exception:
-            self.site.report_crash(exchange.request)
-            self._fail(exchange, errors.CRASHED)
-        finally:
-            self._end(exchange)
-            if observer is not None:
-                observer.end(exchange)
-
-    def _answer(self, exchange: Http2Exchange) -> None:
-        request = exchange.request
-        table = self.site.secure_table if self.client.is_tls else self.site.table
-        if request.refusal is not None:
-            exchange.respond_error(request.refusal)
-        elif request.target == b"*":
-            exchange.respond(200, (), b"")
-        else:
-            route = table.find(request) if table is not None else None
-            if route is None:
-                exchange.respond_error(errors.NOT_FOUND)
-                return
-            if exchange.note is not None:
-                exchange.note.route = route
-            route.handler(exchange)
-
-    def _fail(self, exchange: Http2Exchange, failure: Failure) -> None:
-        """The answer to a handler that gave up; a response under way can only be cut."""
-        exchange.failure = failure
-        if exchange.status:
-            exchange.abort()
-            return
-        try:
-            exchange.respond_error(failure)
-        except StreamError:
-            exchange.abort()
-
-    def _end(self, exchange: Http2Exchange) -> None:
-        channel = exchange.channel
-        del self.exchanges[channel.id]
-        if channel.broken is None:
-            self._resets.earn()
-        self._close(channel)
-        self.running -= 1
-        self.served += 1
-        self.site.active -= 1
-        if not self.running:
-            self._idle_since = self.wheel.tick
-            if self._is_reading and self.is_leaving:
-                self.stream.cancel_read()
-            elif self._is_reading:
-                self.stream.set_read_deadline(self._deadline())
-
-    def _close(self, channel: Channel) -> None:
-        """The answer is on its way, or the stream is broken. A client that is still sending is told to stop."""
-        if channel.broken is None:
-            if channel.remote_ended:
-                channel.discard()
-                self.forget(channel)
-            else:
-                channel.reset(ErrorCode.NO_ERROR)
-
-    def on_reset(self, channel: Channel, code: int) -> None:
-        exchange = self.exchanges.get(channel.id)
-        if exchange is not None:
-            exchange.give_up()
-        self._spend_reset("resets")
-
-    def _spend_reset(self, what: str) -> None:
-        if not self._resets.spend():
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
 
     def __repr__(self) -> str:
         return f"<Http2Connection {self.client.ip}:{self.client.port} {self.running} running>"

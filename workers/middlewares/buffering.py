@@ -26,7 +26,6 @@ TOO_LARGE: Final = Failure("request_too_large", Side.CLIENT, 413, Answer.PLAIN, 
 RESPONSE_TOO_LARGE: Final = Failure(
     "buffered_response_too_large", Side.UPSTREAM, 500, Answer.PLAIN, b"Internal Server Error"
 )
-_NO_DISK: Final = Failure("no_disk", Side.PROXY, 500, Answer.PLAIN, b"Internal Server Error")
 
 
 class _Attempt(NamedTuple):
@@ -60,10 +59,6 @@ def buffering(options: Buffering, context: Context) -> Wrap:
                     _attempts(exchange, inner, body, response_sizes, again)
                 else:
                     exchange.respond_error(TOO_LARGE)
-            except OSError as error:
-                if exchange.status:
-                    raise
-                raise ProxyError(_NO_DISK, str(error)) from error
             finally:
                 body.close()
 

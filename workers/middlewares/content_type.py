@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from config.middlewares_responses import ContentType
 from workers.exchange import Exchange, Handler, Header, ResponseHead
 from workers.middlewares.base import Context, Wrap
+from workers.middlewares.fields import first
 from workers.middlewares.sniffing import media_type_of
-from workers.middlewares.values import value_of
 from workers.wrapping import WrappedExchange, answered
 
 
@@ -38,7 +38,7 @@ class TypedExchange(WrappedExchange):
 
     def forward(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         names = {name.lower() for name, _ in head.headers}
-        if b"content-type" in names or value_of(head.headers, b"content-encoding"):
+        if b"content-type" in names or first(head.headers, b"content-encoding"):
             self.inner.send(head, body, complete)
         elif body:
             self._send(head, body, complete)

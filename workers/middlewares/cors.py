@@ -12,8 +12,9 @@ from typing import Final
 from config.middlewares_responses import Headers
 from workers.building import BuildError
 from workers.exchange import Exchange, Handler, Header, Request, ResponseHead
+from workers.middlewares.fields import first
 from workers.middlewares.patterns import compile_test
-from workers.middlewares.values import is_field_value, one_line, replaced, value_of
+from workers.middlewares.values import is_field_value, one_line, replaced
 
 _ALLOW_ORIGIN: Final = b"Access-Control-Allow-Origin"
 _ALLOW_CREDENTIALS: Final = (b"Access-Control-Allow-Credentials", b"true")
@@ -87,13 +88,16 @@ class CORS:
         return origin if any(search(origin) for search in self._patterns) else None
 
     def _preflight(self, request: Request) -> list[Header] | None:
-        """The answer's headers; None if the request is no preflight."""
-        origin = value_of(request._headers, b"origin")
-        method = value_of(request._headers, b"access-control-request-method")
+        """The answer's headers; None if the request is no preflight.
+
+        Looked up among the client's own headers: the entry point adds none of these.
+        """
+        origin = first(request._headers, b"origin")
+        method = first(request._headers, b"access-control-request-method")
         if not origin or not method:
             return None
         lines = list(self._lines)
-        asked = value_of(request._headers, b"access-control-request-headers")
+        asked = first(request._headers, b"access-control-request-headers")
         for name, given, wanted in (
             (b"Access-Control-Allow-Headers", self._headers, asked),
             (b"Access-Control-Allow-Methods", self._methods, method),
@@ -111,11 +115,11 @@ class CORS:
     def _mark(self, exchange: Exchange, head: ResponseHead) -> None:
         """Hook: the headers of an ordinary response."""
         names, lines = self._names, self._lines
-        allowed = self._allowed(value_of(exchange.request._headers, b"origin"))
+        allowed = self._allowed(first(exchange.request._headers, b"origin"))
         if allowed is not None:
             names, lines = names | {b"access-control-allow-origin"}, [*lines, (_ALLOW_ORIGIN, allowed)]
         if self._add_vary:
-            vary = value_of(head.headers, b"vary")
+            vary = first(head.headers, b"vary")
             if vary != b"Origin":
                 names, lines = names | {b"vary"}, [*lines, (b"Vary", vary + b",Origin" if vary else b"Origin")]
         head.headers = replaced(head.headers, names, lines)
@@ -126,5 +130,3 @@ def _joined(values: Sequence[str], option: str) -> bytes:
     if not is_field_value(text):
         raise BuildError(f"{option}: {text.decode()!r} cannot be sent in a header; remove what is unprintable")
     return text
-
-

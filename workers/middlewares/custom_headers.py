@@ -13,7 +13,8 @@ from workers.building import BuildError
 from workers.exchange import Exchange, Handler, Header, Request, ResponseHead
 from workers.headers import ANONYMOUS, HOP_BY_HOP, MANAGED_NAMES, connection_tokens
 from workers.middlewares.base import Context, Wrap
-from workers.middlewares.values import canonical_name, is_field_name, is_field_value, one_line, replaced
+from workers.middlewares.fields import canonical
+from workers.middlewares.values import is_field_name, is_field_value, one_line, replaced
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"host"})
 _NEEDS_CARE: Final = HOP_BY_HOP | MANAGED_NAMES
@@ -40,7 +41,7 @@ class RequestHeaders:
                 continue
             names.add(lower)
             if value:
-                self._lines.append((canonical_name(name), value.strip(" \t").encode()))
+                self._lines.append((canonical(name.encode()), value.strip(" \t").encode()))
         self._names = frozenset(names)
         self._with_care = not names.isdisjoint(_NEEDS_CARE)
         gone = {name.lower() for name, value in given.items() if not value}
@@ -91,7 +92,7 @@ class ResponseHeaders:
                 self._date = bool(value)
             names.add(lower)
             if text:
-                self._lines.append((canonical_name(name), value))
+                self._lines.append((canonical(name.encode()), value))
         self._names = frozenset(names)
 
     def __bool__(self) -> bool:

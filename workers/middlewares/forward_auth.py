@@ -81,8 +81,6 @@ def _read(exchange: Exchange, spool: Spool, limit: int) -> None:
         if error.failure in (CLIENT_GONE, _DENIED):
             raise
         raise ProxyError(_UNREADABLE, str(error)) from error
-    except OSError as error:
-        raise ProxyError(_UNREADABLE, str(error)) from error
 
 
 def _limit(size: int | None) -> int:

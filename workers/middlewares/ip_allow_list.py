@@ -29,9 +29,6 @@ def ip_allow_list(options: IPAllowList, context: Context) -> Wrap:
 
 def ip_white_list(options: IPWhiteList, context: Context) -> Wrap:
     """Others are answered with 403."""
-    context.surroundings.log.warning(
-        "middleware %s: ipWhiteList is deprecated; use ipAllowList, which has the same options", context.name
-    )
     if not options.source_range:
         raise BuildError("sourceRange is empty, IPWhiteLister not created")
     return _check(_pool(options.source_range, "cannot parse CIDR whitelist"), options.ip_strategy, _FORBIDDEN)

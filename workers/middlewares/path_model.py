@@ -60,18 +60,22 @@ def encoded(path: bytes, plain: bytes = _PLAIN) -> bytes:
     return path
 
 
-def respelled(text: bytes) -> bytes:
-    """A path written by somebody else: kept if it is a valid spelling, else decoded and encoded.
-
-    >>> respelled(b"/a%2fb"), respelled(b"/a b?%20")
-    (b'/a%2fb', b'/a%20b%3F%20')
-
-    Raises EscapeError.
-    """
+def valid_spelling(text: bytes) -> bytes:
+    """`text` if it is a valid spelling of a path, else decoded and encoded. Raises EscapeError."""
     check_escapes(text)
-    if not text.translate(None, _VALID):
-        return text
-    return encoded(unquote_to_bytes(text))
+    return encoded(unquote_to_bytes(text)) if text.translate(None, _VALID) else text
+
+
+def respelled(text: bytes) -> bytes:
+    """A path written by somebody else, in a valid spelling.
+
+    >>> respelled(b"/a%2fb"), respelled(b"/a b?%20"), respelled(b"../a")
+    (b'/a%2fb', b'/a%20b%3F%20', b'/../a')
+
+    It begins with a slash, as a target has to (RFC 9112 section 3.2.1), or is empty. Raises EscapeError.
+    """
+    path = valid_spelling(text)
+    return path if path.startswith(b"/") or not path else b"/" + path
 
 
 def check_escapes(text: bytes) -> None:

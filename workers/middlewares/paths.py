@@ -14,7 +14,6 @@ from config.regex import repaired
 from workers.building import BuildError
 from workers.exchange import Exchange, Handler, Request
 from workers.middlewares.base import Context, Wrap
-from workers.middlewares.patterns import compile_expression
 from workers.middlewares.path_model import (
     UNCLEAN_PATH,
     EscapeError,
@@ -25,6 +24,7 @@ from workers.middlewares.path_model import (
     rewrite,
     without_start,
 )
+from workers.middlewares.patterns import compile_expression
 from workers.middlewares.replacement import Replacement
 from workers.middlewares.values import is_field_value
 

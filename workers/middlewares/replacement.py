@@ -41,7 +41,7 @@ class Replacement:
                 self._expand(text, spans, result)
             end = stop
             position = max(stop, _behind(text, position))
-            spans = find(text, position) if position <= len(text) else None
+            spans = find(text, position) if end < len(text) >= position else None
         result.append(text[end:])
         return b"".join(result)
 

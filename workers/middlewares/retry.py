@@ -105,6 +105,8 @@ def _tries(exchange: Exchange, inner: Handler, policy: _Policy, body: _Body) -> 
             answered(inner, one)
         if not one.caught:
             return
+        if exchange.note is not None:
+            exchange.note.retried()
         _wait(exchange, policy.pause_seconds(number))
 
 
@@ -132,8 +134,6 @@ class _Body:
         except ProxyError as error:
             if error.failure is errors.CLIENT_GONE:
                 raise
-            raise ProxyError(_UNREADABLE, str(error)) from error
-        except OSError as error:
             raise ProxyError(_UNREADABLE, str(error)) from error
 
     @property

@@ -11,7 +11,8 @@ from config.middlewares_responses import Headers
 from workers.building import BuildError
 from workers.errors import Answer, Failure, Side
 from workers.exchange import Exchange, Handler, Header, HeadHook, Request, ResponseHead
-from workers.middlewares.values import is_field_value, one_line, replaced, value_of
+from workers.middlewares.fields import first
+from workers.middlewares.values import is_field_value, one_line, replaced
 
 BAD_HOST: Final = Failure("bad_host", Side.CLIENT, 500, Answer.TEXT, b"Bad Host\n")
 _NONCE: Final = b"$NONCE"
@@ -81,13 +82,13 @@ class SecurityHeaders:
 
     def _host(self, request: Request) -> bytes:
         for name in self._host_headers:
-            value = value_of(request.headers, name)
+            value = first(request.headers, name)
             if value:
                 return value
         return request.host_header
 
     def _is_secure(self, request: Request) -> bool:
-        return request.is_tls or any(value_of(request.headers, name) == text for name, text in self._proofs)
+        return request.is_tls or any(first(request.headers, name) == text for name, text in self._proofs)
 
 
 def _policies(options: Headers) -> Iterator[Header]:

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import IO, Final
+from collections.abc import Callable
+from typing import IO, Any, Final
 
 from gevent import get_hub
+
+from workers.errors import Answer, Failure, ProxyError, Side
 
 PIECE_BYTES: Final = 65536
 _WRITE_BYTES: Final = 256 * 1024
 
 
-class Spool:
-    """Append first, then read with any number of cursors, then `close`. Raises OSError where the disk does."""
+DISK_FAILED: Final = Failure("disk_failed", Side.PROXY, 500, Answer.PLAIN, b"Internal Server Error")
 
-    __slots__ = ("_file", "_memory", "_memory_bytes", "_tail", "size")
+
+class Spool:
+    """Append first, then read with any number of cursors, then `close`. Raises ProxyError where the disk fails."""
+
+    __slots__ = ("_busy", "_closed", "_file", "_memory", "_memory_bytes", "_tail", "size")
 
     def __init__(self, memory_bytes: int) -> None:
         self._memory_bytes = memory_bytes
         self._memory = bytearray()
         self._tail = bytearray()
         self._file: IO[bytes] | None = None
+        self._busy = 0
+        self._closed = False
         self.size = 0
 
     def append(self, data: bytes) -> None:
@@ -41,9 +49,24 @@ class Spool:
 
     def _write(self) -> None:
         data, self._tail = self._tail, bytearray()
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0, prefix="pointsman-")  # noqa: SIM115 - see close
-        get_hub().threadpool.apply(_write_all, (self._file.fileno(), data))
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0, prefix="pointsman-")  # noqa: SIM115 - see close
+        except OSError as error:
+            raise ProxyError(DISK_FAILED, str(error)) from error
+        self._in_thread(_write_all, self._file.fileno(), data)
+
+    def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The file stays open meanwhile, whoever closes the spool."""
+        self._busy += 1
+        try:
+            result = get_hub().threadpool.apply(_outcome, (work, arguments))
+        finally:
+            self._busy -= 1
+            self._close_file()
+        if isinstance(result, OSError):
+            raise ProxyError(DISK_FAILED, str(result)) from result
+        return result
 
     def read_at(self, position: int) -> bytes:
         """Up to PIECE_BYTES from there; b"" at the end."""
@@ -55,7 +78,7 @@ class Spool:
         if position < on_disk:
             assert self._file is not None
             piece = min(PIECE_BYTES, on_disk - position)
-            data = get_hub().threadpool.apply(os.pread, (self._file.fileno(), piece, position))
+            data = self._in_thread(os.pread, self._file.fileno(), piece, position)
             assert isinstance(data, bytes)
             return data
         position -= on_disk
@@ -69,9 +92,21 @@ class Spool:
     def close(self) -> None:
         """Give memory and disk back. May be called again."""
         self._memory, self._tail, self.size = bytearray(), bytearray(), 0
-        if self._file is not None:
+        self._closed = True
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._closed and not self._busy and self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """An error as a result: the pool would write it to standard error as well."""
+    try:
+        return work(*arguments)
+    except OSError as error:
+        return error
 
 
 def _write_all(descriptor: int, data: bytearray) -> None:

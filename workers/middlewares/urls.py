@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from workers.middlewares.path_model import EscapeError, check_escapes, decoded, encoded, respelled
+from workers.middlewares.path_model import EscapeError, check_escapes, decoded, encoded, valid_spelling
 
+_ORDINARY: Final = re.compile(
+    rb"[a-z][a-z0-9]*://[A-Za-z0-9.\-]+(?::[0-9]*)?(?:/[A-Za-z0-9\-_.~$&+,/:;=@!'()*\[\]]*)?(?:\?[!\"$-~]*)?"
+)
+"""URLs that are written as they are; nearly all of them."""
 _CONTROL: Final = re.compile(rb"[\x00-\x20\x7f]")
 _SCHEME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*):")
 _PORT: Final = re.compile(rb"(?::[0-9]*)?")
@@ -31,6 +35,8 @@ def rewritten_url(text: bytes) -> bytes:
     >>> rewritten_url(b"HTTP://a/b c?d e#f g")
     b'http://a/b%20c?d e#f%20g'
     """
+    if _ORDINARY.fullmatch(text):
+        return text
     if _CONTROL.search(text.replace(b" ", b"")):
         raise URLError("invalid control character in URL")
     rest, _, fragment = text.partition(b"#")
@@ -66,11 +72,11 @@ def _hierarchy(scheme: bytes, rest: bytes) -> bytes:
             return prefix + rest  # opaque, as in mailto:somebody
         if b":" in rest.partition(b"/")[0]:
             raise URLError("first path segment in URL cannot contain colon")
-        return respelled(rest)
+        return valid_spelling(rest)
     if not rest.startswith(b"//") or (not scheme and rest.startswith(b"///")):
-        return prefix + respelled(rest)
+        return prefix + valid_spelling(rest)
     authority, slash, path = rest[2:].partition(b"/")
-    return prefix + b"//" + _authority(authority) + respelled(slash + path)
+    return prefix + b"//" + _authority(authority) + valid_spelling(slash + path)
 
 
 def _authority(text: bytes) -> bytes:

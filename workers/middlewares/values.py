@@ -21,15 +21,6 @@ def is_field_name(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
-def canonical_name(name: str) -> bytes:
-    """A header name as the original writes it: capitals at the start and behind each hyphen.
-
-    >>> canonical_name("x-XSS-protection")
-    b'X-Xss-Protection'
-    """
-    return b"-".join(part.capitalize() for part in name.encode().split(b"-"))
-
-
 def one_line(value: str) -> bytes:
     """A value as it is sent: line ends become blanks, blanks around it go.
 
@@ -44,11 +35,3 @@ def replaced(headers: Sequence[Header], lower_names: Collection[bytes], lines: S
     kept = [header for header in headers if header[0].lower() not in lower_names]
     kept += lines
     return kept
-
-
-def value_of(headers: Sequence[Header], lower_name: bytes) -> bytes:
-    """The first line's value, b"" if there is none."""
-    for name, value in headers:
-        if name.lower() == lower_name:
-            return value
-    return b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from config import rules
 from workers.routing.implied import PathKey, host_keys, path_keys
@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     from workers.exchange import Handler
 
 
+COUNTED: Final = 1
+LOGGED: Final = 2
+"""Bits of `Route.visible`."""
+
+
 class Route:
     """A rule that can be asked, and the handler of what it matches.
 
     `hosts` and `path_keys` are what every matching request has one of, None where the rule requires nothing there;
     `rank` sorts routes: highest priority first, of equal priorities the lowest `precedence`, then by name.
+    `visible` says whether metrics and access log see its requests; `service` is the name that metrics show with it.
     """
 
-    __slots__ = ("handler", "hosts", "matches", "name", "path_keys", "priority", "rank", "rule")
+    __slots__ = ("handler", "hosts", "matches", "name", "path_keys", "priority", "rank", "rule", "service", "visible")
 
     def __init__(
         self,
@@ -41,6 +47,8 @@ class Route:
         self.hosts = hosts
         self.path_keys = path_keys
         self.rank = (-priority, precedence, name)
+        self.visible = COUNTED | LOGGED
+        self.service = ""
 
     def __repr__(self) -> str:
         return f"<Route {self.name} priority {self.priority}: {self.rule}>"

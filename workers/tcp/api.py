@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,10 +13,17 @@ from workers.tcp.routers import TCPRouterState
 from workers.tcp.runtime import TCPRuntime
 from workers.tcp.services import TCPServiceState
 
+_State = TypeVar("_State")
 _SERVICE_KINDS: Final = ("loadBalancer", "weighted")
 _MIDDLEWARE_KINDS: Final = ("ipAllowList", "ipWhiteList", "inFlightConn")
 
 Item = dict[str, Any]
+Pause = Callable[[], None]
+"""Called between objects, so that connections never wait long for an answer of the API."""
+
+
+def _go_on() -> None:
+    """No pause."""
 
 
 def describe_router(state: TCPRouterState) -> Item:
@@ -51,36 +58,46 @@ def describe_middleware(state: TCPMiddlewareState) -> Item:
     return members | _listed("error", state.errors) | {"status": state.status}
 
 
-def rawdata(runtime: TCPRuntime) -> dict[str, dict[str, Item]]:
+def rawdata(runtime: TCPRuntime, pause: Pause = _go_on) -> dict[str, dict[str, Item]]:
     """The three sections of `/api/rawdata`; one without objects is left out there."""
-    used_by = runtime.used_by_service()
     return {
-        "tcpRouters": {name: describe_router(one) for name, one in sorted(runtime.routers.items())},
-        "tcpMiddlewares": {name: describe_middleware(one) for name, one in sorted(runtime.middlewares.items())},
-        "tcpServices": {name: describe_service(one, used_by) for name, one in sorted(runtime.services.items())},
+        "tcpRouters": _each(runtime.routers, describe_router, pause),
+        "tcpMiddlewares": _each(runtime.middlewares, describe_middleware, pause),
+        "tcpServices": _services(runtime, pause),
     }
 
 
-def list_routers(runtime: TCPRuntime) -> list[Item]:
+def list_routers(runtime: TCPRuntime, pause: Pause = _go_on) -> list[Item]:
     """Items of `/api/tcp/routers`: as in rawdata, with name, provider and the priority as text."""
     routers = []
-    for name, state in runtime.routers.items():
-        item = _named(name, describe_router(state))
-        routers.append(item | ({"priorityStr": str(item["priority"])} if "priority" in item else {}))
+    for name, item in _each(runtime.routers, describe_router, pause).items():
+        priority = {"priorityStr": str(item["priority"])} if "priority" in item else {}
+        routers.append(_named(name, item) | priority)
     return routers
 
 
-def list_services(runtime: TCPRuntime) -> list[Item]:
+def list_services(runtime: TCPRuntime, pause: Pause = _go_on) -> list[Item]:
     """Items of `/api/tcp/services`: as in rawdata, with name, provider and type."""
-    used_by = runtime.used_by_service()
-    described = {name: describe_service(one, used_by) for name, one in runtime.services.items()}
-    return [_typed(_named(name, one), _SERVICE_KINDS) for name, one in described.items()]
+    return [_typed(_named(name, one), _SERVICE_KINDS) for name, one in _services(runtime, pause).items()]
 
 
-def list_middlewares(runtime: TCPRuntime) -> list[Item]:
+def list_middlewares(runtime: TCPRuntime, pause: Pause = _go_on) -> list[Item]:
     """Items of `/api/tcp/middlewares`: as in rawdata, with name, provider and type."""
-    described = {name: describe_middleware(one) for name, one in runtime.middlewares.items()}
+    described = _each(runtime.middlewares, describe_middleware, pause)
     return [_typed(_named(name, one), _MIDDLEWARE_KINDS) for name, one in described.items()]
+
+
+def _services(runtime: TCPRuntime, pause: Pause) -> dict[str, Item]:
+    used_by = runtime.used_by_service()
+    return _each(runtime.services, lambda state: describe_service(state, used_by), pause)
+
+
+def _each(states: Mapping[str, _State], describe: Callable[[_State], Item], pause: Pause) -> dict[str, Item]:
+    described = {}
+    for name in sorted(states):
+        described[name] = describe(states[name])
+        pause()
+    return described
 
 
 def overview(runtime: TCPRuntime) -> dict[str, dict[str, int]]:

@@ -8,7 +8,6 @@ the transport, never a weaker connection.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from OpenSSL import SSL
@@ -25,9 +24,6 @@ from workers.timers import NEVER, TimerWheel, current_wheel
 from workers.tls_stream import TLSStream
 from workers.upstream.dial import Address, Resolver, connect, numeric_address
 
-DEFAULT_TRANSPORT: Final = "default@internal"
-_DEFAULTS: Final = TCPServersTransport(dial_timeout="30s", dial_keep_alive="15s")
-"""Without a termination delay, unlike what a transport of its own has by default."""
 KEEP_ALIVE_SECONDS: Final = 15.0
 HANDSHAKE_SECONDS: Final = 10.0
 """How long a server's handshake may take where dialling has no limit of its own."""
@@ -151,45 +147,10 @@ class Dialling(NamedTuple):
     version: int
     delay_seconds: float
 
-    def dial(self, server: TCPServer, wheel: TimerWheel, client: Endpoint, local: Endpoint) -> Stream:
-        """As TCPTransport.dial; the server is told of `client`, who connected to `local`."""
-        header = write(self.version, client, local) if self.version else b""
+    def dial(self, server: TCPServer, wheel: TimerWheel, client: Endpoint, local: Endpoint | None) -> Stream:
+        """As TCPTransport.dial. Unless `local` is None the server is told of `client`, who connected to it."""
+        header = write(self.version, client, local) if local is not None else b""
         return self.transport.dial(server, wheel, header)
-
-
-class TransportBook:
-    """Transports by qualified name, and why the others cannot be used. Immutable."""
-
-    __slots__ = ("_errors", "_transports")
-
-    def __init__(self, wheel: TimerWheel | None = None) -> None:
-        """Only the default transport."""
-        self._transports: dict[str, TCPTransport] = {DEFAULT_TRANSPORT: TCPTransport(_DEFAULTS, wheel)}
-        self._errors: dict[str, str] = {}
-
-    def updated(self, changes: Mapping[str, TCPServersTransport | None]) -> TransportBook:
-        """The next book; None means: gone."""
-        if not changes:
-            return self
-        new = TransportBook.__new__(TransportBook)
-        new._transports, new._errors = self._transports.copy(), self._errors.copy()
-        for name, config in changes.items():
-            new._transports.pop(name, None)
-            new._errors.pop(name, None)
-            if config is None:
-                continue
-            try:
-                new._transports[name] = TCPTransport(config)
-            except BuildError as error:
-                new._errors[name] = str(error)
-        return new
-
-    def find(self, name: str) -> TCPTransport:
-        """Raises BuildError in the original's words where it has words for it."""
-        transport = self._transports.get(name)
-        if transport is None:
-            raise BuildError(self._errors.get(name) or f'no transport configuration found for "{name}"')
-        return transport
 
 
 def proxy_version(config: ProxyProtocol | None) -> int:

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from config import layer4
+from config import layer4, static
 from config.names import provider_of
 from workers.environment import Environment
 from workers.middlewares.in_flight_conn import InFlightConn
@@ -24,6 +24,8 @@ class TCPEnvironment(msgspec.Struct, frozen=True):
     precedence: Sequence[str] = ()
     """Providers whose routers win among equal priorities, first to last."""
     in_flight: InFlight = no_in_flight
+    transport: static.TCPServersTransport = static.TCPServersTransport()
+    """For services that name none."""
 
     @classmethod
     def of(cls, environment: Environment) -> TCPEnvironment:
@@ -35,6 +37,7 @@ class TCPEnvironment(msgspec.Struct, frozen=True):
             default_rule_syntax=environment.default_rule_syntax,
             precedence=environment.precedence,
             in_flight=counted(shared) if shared is not None else no_in_flight,
+            transport=environment.surroundings.static.tcp_servers_transport,
         )
 
     def precedence_of(self, router: str) -> int:

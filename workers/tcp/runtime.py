@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import msgspec
 
 from config.layer4 import TCPMiddleware, TCPRouter, TCPServersTransport, TCPService
-from workers.tcp.dialing import TransportBook
 from workers.tcp.environment import TCPEnvironment
 from workers.tcp.middlewares import TCPMiddlewareState
 from workers.tcp.routers import Parts, TCPRouterState, build_router
 from workers.tcp.services import TCPServiceBuilder, TCPServiceState
 from workers.tcp.table import NO_ROUTES, TCPRoute, TCPTable
+from workers.tcp.transports import TransportBook
 from workers.tls_state import TLSState
 
 
@@ -43,7 +43,7 @@ class TCPRuntime:
         self.services: dict[str, TCPServiceState] = {}
         self.middlewares: dict[str, TCPMiddlewareState] = {}
         self.tables: dict[str, TCPTable] = dict.fromkeys(environment.entry_points, NO_ROUTES)
-        self._transports = TransportBook()
+        self._transports = TransportBook(environment.transport)
 
     def updated(
         self, changes: TCPChanges, tls: TLSState, stale_options: Collection[str], pause: Callable[[], None]
@@ -63,8 +63,10 @@ class TCPRuntime:
         new._transports = self._transports.updated(changes.transports)
         stale = new._update_services(changes)
         stale_middlewares = new._update_middlewares(changes)
-        for state in self.routers.values():
-            if state.service in stale or not stale_middlewares.isdisjoint(state.middlewares):
+        for state in self.routers.values() if stale or stale_middlewares else ():
+            if state.service in stale or (
+                stale_middlewares and not stale_middlewares.isdisjoint(state.middlewares)
+            ):
                 names.add(state.name)
         parts = Parts(new.environment, TCPServiceBuilder(new.services, new._transports), new.middlewares, tls)
         new._update_routers(sorted(names), changes.routers, parts, pause)

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 from config.layer4 import TCPLoadBalancer, TCPService, WeightedServices
 from config.names import resolve_reference
 from workers.building import BuildError
-from workers.tcp.dialing import DEFAULT_TRANSPORT, Dialling, TCPServer, TransportBook, proxy_version
+from workers.tcp.dialing import Dialling, TCPServer, proxy_version
+from workers.tcp.transports import DEFAULT_TRANSPORT, TransportBook
 from workers.upstream.balancer import WeightedRoundRobin
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from tls.server import Selection
 from workers.errors import ProxyError
 from workers.handshake import refuse, secure
 from workers.proxy_protocol import Endpoint
+from workers.sniff import local_address
 from workers.stream import Stream, StreamBroken, StreamError
 from workers.tcp.middlewares import Guards
 from workers.tcp.services import TCPBalancer
@@ -86,7 +87,7 @@ class TCPConnection:
         self,
         stream: Stream,
         peer: Endpoint,
-        local: Endpoint,
+        local: Endpoint | None,
         route: TCPRoute,
         site: TCPSite,
         log: logging.Logger,
@@ -94,7 +95,7 @@ class TCPConnection:
         ending: Ending | None = None,
         is_postgres: bool = False,
     ) -> None:
-        """`local`: the address that the client connected to."""
+        """`local`: the address that the client connected to, None for the socket's own."""
         self._stream = stream
         self._peer = peer
         self._local = local
@@ -134,14 +135,16 @@ class TCPConnection:
         if target is None:
             self._note("no server")
             return
-        upstream = target.dialling.dial(target.server, self._stream.wheel, self._peer, self._local)
+        dialling, sock = target.dialling, self._stream.sock
+        local = (self._local or local_address(sock)) if dialling.version else None
+        upstream = dialling.dial(target.server, self._stream.wheel, self._peer, local)
         self._upstream = upstream
         if self._is_postgres and self._route.passthrough:
             _ask_for_tls(upstream)
         if self._ending is not None and not self._secure(self._ending):
             return
         if not self._aborted:
-            Tunnel(self._stream, upstream, target.dialling.delay_seconds).run()
+            Tunnel(self._stream, upstream, dialling.delay_seconds).run()
 
     def _secure(self, ending: Ending) -> bool:
         """Shake hands with the client; False if that failed and it has been told. Raises StreamError."""

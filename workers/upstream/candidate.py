@@ -15,14 +15,12 @@ SAMPLES: Final = 100
 class Candidate(UpstreamServer):
     """Lives as long as its URL stays in the service; its state survives changes of the other servers.
 
-    `fenced`: it is going away and serves only those who stick to it. `is_up` is what counts for choosing: no
-    check of either kind speaks against it.
+    `is_up` is what counts for choosing: no check of either kind speaks against it.
     """
 
     __slots__ = (
         "_latencies",
         "_latency_sum",
-        "fenced",
         "in_flight",
         "is_up",
         "passed_check",
@@ -30,11 +28,10 @@ class Candidate(UpstreamServer):
         "weight",
     )
 
-    def __init__(self, url: str, weight: int = 1, fenced: bool = False, preserve_path: bool = False) -> None:
+    def __init__(self, url: str, weight: int = 1, preserve_path: bool = False) -> None:
         """Raises ValueError for a URL that cannot be used."""
         super().__init__(url, preserve_path)
         self.weight = weight
-        self.fenced = fenced
         self.preserve_path = preserve_path
         self.is_up = True
         self.passed_check = True
@@ -61,7 +58,7 @@ class Candidate(UpstreamServer):
         return self._latency_sum / len(self._latencies) if self._latencies else 0.0
 
     def __repr__(self) -> str:
-        state = "fenced" if self.fenced else "up" if self.is_up else "down"
+        state = "up" if self.is_up else "down"
         return f"<Candidate {self.name} {state}, weight {self.weight}>"
 
 

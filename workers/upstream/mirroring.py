@@ -12,13 +12,14 @@ from typing import Final, NoReturn
 
 import gevent
 
-from workers.errors import Failure, ProxyError
-from workers.exchange import Exchange, Handler, Header, Request, ResponseHead
+from workers.errors import CLIENT_GONE, Failure, ProxyError
+from workers.exchange import Exchange, Handler, Header, Note, Request, ResponseHead
 from workers.middlewares.bodies import NO_LIMIT, Replayed, copied, read_whole
 from workers.middlewares.spool import Spool
 from workers.stream import StreamError
 
-MEMORY_BYTES: Final = 1 << 20
+MEMORY_BYTES: Final = 1 << 18
+"""So much of a body is kept in memory, the rest in a file."""
 MOST_UNDER_WAY: Final = 1000
 """Requests of one service whose mirrors are still being asked; beyond that none are mirrored."""
 
@@ -67,34 +68,50 @@ class MirroringHandler:
         else:
             request = copied(exchange.request)
             request.content_length = 0
-            self._main(exchange)
-            self._spawn(exchange, mirrors, request, Spool(0))
+            spool, handed_over = Spool(0), False
+            try:
+                handed_over = self._main_first(exchange, exchange, mirrors, request, spool)
+            finally:
+                if not handed_over:
+                    spool.close()
 
     def _with_copy(self, exchange: Exchange, mirrors: Sequence[Mirror]) -> None:
         spool, handed_over = Spool(MEMORY_BYTES), False
         try:
             request = copied(exchange.request)
             fits = read_whole(exchange, spool, self._limit)
-            self._main(_Continued(exchange, spool))
-            if fits:
-                request.content_length = spool.size
-                handed_over = self._spawn(exchange, mirrors, request, spool)
+            request.content_length = spool.size
+            continued = _Continued(exchange, spool)
+            handed_over = self._main_first(exchange, continued, mirrors if fits else (), request, spool)
         finally:
             if not handed_over:
                 spool.close()
+
+    def _main_first(
+        self, exchange: Exchange, given: Exchange, mirrors: Sequence[Mirror], request: Request, spool: Spool
+    ) -> bool:
+        """Ask the main service, then hand `request` to the mirrors, also where it failed; did they take it?"""
+        try:
+            self._main(given)
+        except ProxyError as error:
+            if not exchange.client_gone and error.failure is not CLIENT_GONE:
+                self._spawn(exchange, mirrors, request, spool)
+            raise
+        return self._spawn(exchange, mirrors, request, spool)
 
     def _spawn(self, exchange: Exchange, mirrors: Sequence[Mirror], request: Request, spool: Spool) -> bool:
         if exchange.client_gone:
             return False
         self._under_way += 1
-        gevent.spawn(self._ask, mirrors, request, spool)
+        note = exchange.note.repeated() if exchange.note is not None else None
+        gevent.spawn(self._ask, mirrors, request, spool, note)
         return True
 
-    def _ask(self, mirrors: Sequence[Mirror], request: Request, spool: Spool) -> None:
+    def _ask(self, mirrors: Sequence[Mirror], request: Request, spool: Spool, note: Note | None) -> None:
         try:
             for mirror in mirrors:
                 try:
-                    mirror.handler(Replayed(_Nowhere(copied(request)), spool))
+                    mirror.handler(Replayed(_Nowhere(copied(request), note), spool))
                 except (ProxyError, StreamError) as error:
                     log.debug("mirror %s: %s", mirror.name, error)
                 except Exception:
@@ -128,8 +145,8 @@ class _Nowhere(Exchange):
 
     __slots__ = ()
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
+    def __init__(self, request: Request, note: Note | None) -> None:
+        super().__init__(request, note)
         request.upgrade = b""
         request.expect_continue = False
 

@@ -17,7 +17,10 @@ from workers.upstream.servers import HealthWatch, Servers
 from workers.upstream.transport import Transport
 
 _KEPT_INTERVALS: Final = 3
-"""A verdict outlives so many intervals without a new one: another worker has to take over probing."""
+_KEPT_SECONDS: Final = 600
+"""A verdict outlives at least so many intervals, and so long beyond, without a new one: another worker has to take
+over probing, and a loop over many servers that all have to time out takes its time.
+"""
 
 
 class Monitor:
@@ -37,7 +40,8 @@ class Monitor:
         check, passive = config.health_check, config.passive_health_check
         self._options = CheckOptions.of(check) if check is not None else None
         window = _window(passive.failure_window) if passive is not None else 0.0
-        ttl = max(self._options.longest_seconds * _KEPT_INTERVALS if self._options else 0.0, 2 * window, 10.0)
+        longest = self._options.longest_seconds if self._options is not None else 0.0
+        ttl = max(longest * _KEPT_INTERVALS, 2 * window) + _KEPT_SECONDS
         self._board = board
         # another check, another verdict: the options are part of what the words are found by
         identity = f"{service} {msgspec.json.encode([check, passive]).decode()}"
@@ -52,11 +56,10 @@ class Monitor:
 
     def refresh(self) -> None:
         """After the servers were exchanged: what is known of the new ones?"""
-        self._watch.refresh()
+        self._board.refresh(self._watch)
 
     def start(self) -> None:
         self._board.watch(self._watch)
-        self._watch.refresh()
         if self._options is not None and self._prober is None:
             self._prober = Prober(
                 self._options,

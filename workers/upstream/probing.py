@@ -13,12 +13,14 @@ from urllib.parse import urljoin, urlsplit
 
 import gevent
 import msgspec
+from gevent.event import Event
 
 from config.http import HealthCheck
 from config.units import DurationError, parse_duration
 from workers.building import BuildError
 from workers.errors import ProxyError
 from workers.exchange import Header
+from workers.shared import CellsBusy
 from workers.upstream.candidate import Candidate
 from workers.upstream.probe import Fetched, fetch
 from workers.upstream.server import UpstreamServer
@@ -79,7 +81,7 @@ def _seconds(name: str, text: str, default: float) -> float:
 class Prober:
     """Asks the servers of one service until `stop`."""
 
-    __slots__ = ("_greenlets", "_may_probe", "_options", "_servers", "_transport", "_write")
+    __slots__ = ("_may_probe", "_options", "_servers", "_stopping", "_transport", "_write")
 
     def __init__(
         self,
@@ -95,18 +97,16 @@ class Prober:
         self._servers = servers
         self._may_probe = may_probe
         self._write = write
-        self._greenlets = [
-            gevent.spawn(self._run, options.interval_seconds, True),
-            gevent.spawn(self._run, options.unhealthy_interval_seconds, False),
-        ]
+        self._stopping = Event()
+        gevent.spawn(self._run, options.interval_seconds, True)
+        gevent.spawn(self._run, options.unhealthy_interval_seconds, False)
 
     def _run(self, interval_seconds: float, healthy: bool) -> None:
-        while True:
-            gevent.sleep(interval_seconds)
+        while not self._stopping.wait(interval_seconds):
             if not self._may_probe():
                 continue
             for candidate in self._servers():
-                if candidate.passed_check is healthy:
+                if candidate.passed_check is healthy and not self._stopping.is_set():
                     self._ask(candidate)
 
     def _ask(self, candidate: Candidate) -> None:
@@ -114,13 +114,18 @@ class Prober:
             problem = probe(self._options, self._transport, candidate)
         except Exception as error:  # whatever a server does, the next one is asked
             problem = repr(error)
+        if self._stopping.is_set():
+            return
         if problem and candidate.passed_check:
             log.warning("health check failed: %s: %s", candidate.name, problem)
-        self._write(candidate.name, not problem)
+        try:
+            self._write(candidate.name, not problem)
+        except CellsBusy:
+            log.warning("health check of %s: its result could not be shared", candidate.name)
 
     def stop(self) -> None:
-        """At once; a question under way is dropped."""
-        gevent.killall(self._greenlets, block=False)
+        """No more questions; one under way ends in its own time, and what it tells is not used."""
+        self._stopping.set()
 
 
 def probe(options: CheckOptions, transport: Transport, candidate: Candidate) -> str:

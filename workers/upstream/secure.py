@@ -47,6 +47,9 @@ def secure(
     except (SSL.Error, StreamError) as error:
         secured.close()
         raise ProxyError(_failure(error), f"{host}: {_reason(error)}") from error
+    except BaseException:
+        secured.close()
+        raise
     secured.set_read_deadline(NEVER)
     secured.set_write_deadline(NEVER)
     return secured

@@ -24,7 +24,7 @@ from workers.upstream.strategies import COUNTS_IN_FLIGHT, MEASURES, NEVER_STICKY
 class Servers:
     """Implements what ServiceHandler asks of a balancer."""
 
-    __slots__ = ("_choose", "_stickiness", "candidates", "tracker")
+    __slots__ = ("_choose", "_open", "_stickiness", "candidates", "tracker")
 
     def __init__(
         self,
@@ -36,9 +36,16 @@ class Servers:
     ) -> None:
         """`before`: the servers so far, whose candidates live on. Raises BuildError."""
         known = {one.name: one for one in before.candidates} if before is not None else {}
-        self.candidates: list[Candidate] = [_candidate(server, known) for server in servers]
+        self.candidates: list[Candidate] = []
+        """All, fenced ones too."""
+        self._open: list[Candidate] = []
+        for server in servers:
+            candidate = _candidate(server, known)
+            self.candidates.append(candidate)
+            if not server.fenced:
+                self._open.append(candidate)
         strategy = config.strategy
-        self._choose = STRATEGIES[strategy]([one for one in self.candidates if not one.fenced]).pick
+        self._choose = STRATEGIES[strategy](self._open).pick
         cookie = config.sticky.cookie if config.sticky is not None and strategy not in NEVER_STICKY else None
         self._stickiness = None
         if cookie is not None:
@@ -55,7 +62,7 @@ class Servers:
     @property
     def is_up(self) -> bool:
         """Is there a server that may be chosen anew?"""
-        return any(one.is_up and not one.fenced for one in self.candidates)
+        return any(one.is_up for one in self._open)
 
     def __repr__(self) -> str:
         return f"<Servers {self.candidates}>"
@@ -66,15 +73,16 @@ def _is_up(candidate: Candidate) -> bool:
 
 
 def _candidate(server: Server, known: dict[str, Candidate]) -> Candidate:
+    """The one that lives already, unchanged: requests are being sent to it until the servers are exchanged."""
     weight = 1 if server.weight is None else server.weight
     found = known.get(server.url)
-    if found is not None and found.preserve_path == server.preserve_path:
-        found.weight, found.fenced = weight, server.fenced
+    if found is not None and (found.preserve_path, found.weight) == (server.preserve_path, weight):
         return found
     try:
-        return Candidate(server.url, weight, server.fenced, server.preserve_path)
+        known[server.url] = Candidate(server.url, weight, server.preserve_path)
     except ValueError as error:
         raise BuildError(f"error parsing server URL {server.url}: {error}") from error
+    return known[server.url]
 
 
 class Tracker:
@@ -117,12 +125,18 @@ class HealthWatch:
         self._has_verdicts = has_verdicts
         self._shunned: dict[Candidate, int] = {}
 
-    def refresh(self) -> None:
+    @property
+    def key(self) -> int:
+        return self._ledger.key
+
+    def refresh(self) -> bool:
+        complete = True
         for one in self._current().candidates:
             try:
                 self._read(one)
             except CellsBusy:
-                continue
+                complete = False
+        return complete
 
     def _read(self, one: Candidate) -> None:
         if self._has_verdicts:
@@ -133,11 +147,10 @@ class HealthWatch:
         if not one.is_up:
             self._shunned[one] = until
 
-    def revive(self) -> None:
-        if not self._shunned:
-            return
+    def revive(self) -> bool:
         now = milliseconds()
         for one, until in list(self._shunned.items()):
             if until <= now:
                 one.is_up = True
                 del self._shunned[one]
+        return bool(self._shunned)

@@ -8,7 +8,7 @@ One that cannot be made is kept as its error: who names it is told why it cannot
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from config import http, static
@@ -49,10 +49,13 @@ class TransportBook(Mapping[str, Transport]):
             return cls({}, {DEFAULT_TRANSPORT: f"serversTransport.{error}"}, wheel)
         return cls({DEFAULT_TRANSPORT: Transport.of(options, wheel)}, wheel=wheel)
 
-    def updated(self, changes: Mapping[str, http.ServersTransport | None]) -> tuple[TransportBook, set[str]]:
+    def updated(
+        self, changes: Mapping[str, http.ServersTransport | None], pause: Callable[[], None] = lambda: None
+    ) -> tuple[TransportBook, set[str]]:
         """The next book, and the names whose transport is another one now (or none, or one that cannot be used).
 
-        This book goes on working; call `retire` of the new one once nothing builds on this one any more.
+        `pause` is called between two of them. This book goes on working; call `retire` of the new one once nothing
+        builds on this one any more.
         """
         if not changes:
             return self, set()
@@ -61,6 +64,7 @@ class TransportBook(Mapping[str, Transport]):
             new._forget(name)
             if config is not None:
                 new._make(name, config)
+                pause()
         return new, set(changes)
 
     def _forget(self, name: str) -> None:

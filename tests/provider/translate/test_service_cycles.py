@@ -35,6 +35,7 @@ def test_of_itself() -> None:
     assert cycle_from(view_of(leads("a", "a")), "default", "a") == ["default/a", "default/a"]
 
 
+@pytest.mark.behaviour("PR-48")
 def test_of_several() -> None:
     view = view_of(leads("a", "x", "b"), leads("b", "c"), leads("c", "a"), leads("above", "b"))
     assert cycle_from(view, "default", "a") == ["default/a", "default/b", "default/c", "default/a"]

@@ -86,6 +86,7 @@ def test_children_keep_their_pods() -> None:
     assert [server.url for server in balancer.servers] == ["http://10.1.0.1:8080"]
 
 
+@pytest.mark.behaviour("PR-50")
 def test_failover_needs_a_reason() -> None:
     health = {"name": "far", "port": 80, "healthCheck": {"path": "/"}}
     far = service("far", type="ExternalName", externalName="far.example")

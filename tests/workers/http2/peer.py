@@ -19,9 +19,7 @@ class Http2Peer:
 
     def __init__(self, peer: Peer, limits: dict[str, int] | None = None) -> None:
         self.peer = peer
-        self.h2 = connection.H2Connection(
-            config.H2Configuration(client_side=False, header_encoding=None)
-        )
+        self.h2 = connection.H2Connection(config.H2Configuration(client_side=False, header_encoding=None))
         if limits:
             codes = {getattr(settings.SettingCodes, name): value for name, value in limits.items()}
             self.h2.local_settings = settings.Settings(client=False, initial_values=codes)

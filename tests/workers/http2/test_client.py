@@ -357,6 +357,18 @@ def test_connections_end_when_idle_for_long() -> None:
         assert ended == [0]
 
 
+def test_pings_do_not_shorten_the_life_of_an_idle_connection() -> None:
+    with (
+        Upstream(speaking(serve)) as upstream,
+        stage_for(upstream, read_idle_timeout_seconds=5, ping_timeout_seconds=2) as stage,
+    ):
+        client = stage.client()
+        assert answered(client) == (200, b"ok")
+        stage.clock.advance(60)
+        assert answered(client) == (200, b"ok")
+        assert upstream.connections == 1
+
+
 def test_reuse_can_be_switched_off() -> None:
     with Upstream(speaking(serve)) as upstream, stage_for(upstream, max_idle_per_host=-1) as stage:
         client = stage.client()

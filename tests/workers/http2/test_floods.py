@@ -26,9 +26,10 @@ from tests.playbook import Stage, respond
 from tests.waiting import wait_until
 from tests.workers.http2.client import PREFACE, Rude, be_rude, converse, wait_for_end
 from workers.exchange import Exchange
+from workers.http2.carrier import CALM_BURST, MOST_QUEUED_BYTES
 from workers.http2.codes import ErrorCode
-from workers.http2.link import CALM_BURST, MOST_CONTINUATIONS, MOST_QUEUED_BYTES
-from workers.http2.server import RESET_BURST
+from workers.http2.link import MOST_CONTINUATIONS
+from workers.http2.serving import RESET_BURST
 
 
 @pytest.fixture

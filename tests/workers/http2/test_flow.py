@@ -17,9 +17,9 @@ from tests.waiting import wait_until
 from tests.workers.http2.client import Conversation, Rude, be_rude, converse
 from tests.workers.secure import client_context, engine, table
 from workers.exchange import Exchange, ResponseHead
+from workers.http2.carrier import WINDOW_BYTES
 from workers.http2.channel import STREAM_WINDOW_BYTES
 from workers.http2.codes import ErrorCode
-from workers.http2.link import WINDOW_BYTES
 from workers.http2.outbox import ROOM_BYTES
 
 LARGE = bytes(range(256)) * 4096
@@ -372,10 +372,9 @@ def test_heads_wait_for_room_too() -> None:
 
     with Stage(handler=handler) as stage:
         client = be_rude(stage)
-        client.peer.socket.setsockopt(1, 8, 4096)
         assert client.is_alive()
         (link,) = links(stage)
-        link.stream.sock.setsockopt(1, 7, 4096)
+        link.stream.sock.setsockopt(1, 7, 65536)
         most = 0
         for number in range(1, 2 * 240, 2):
             client.send(client.headers(number))
@@ -383,9 +382,7 @@ def test_heads_wait_for_room_too() -> None:
             most = max(most, link.outbox.size)
         wait_until(lambda: link.running > 100, pause=gevent.sleep)
         assert most <= ROOM_BYTES + 40_000
-        client.peer.socket.setsockopt(1, 8, 1 << 20)
-        link.stream.sock.setsockopt(1, 7, 1 << 20)
-        answered = set()
+        answered: set[int] = set()
         while len(answered) < 240:
             answered.add(client.until(HeadersFrame).stream_id)
 

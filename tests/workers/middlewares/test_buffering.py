@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 def stage(script: Any = None, handler: Any = None, **options: Any) -> Stage:
     return behind(buffering, Buffering(**options), script, handler=handler)
+
+
+def _read_all(peer: Peer) -> None:
+    peer.read_to_end()
 
 
 @pytest.mark.behaviour("MW-141")
@@ -357,3 +363,36 @@ def test_spool_gives_back_what_was_put_in(memory: int) -> None:
     spool.close()
     spool.close()
     assert spool.content() == b""
+
+
+def test_spool_closed_while_a_read_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pump may still wait for the disk when its request is over; no other file may be read in its place."""
+    gate = threading.Event()
+    read = os.pread
+
+    def slow(descriptor: int, size: int, position: int) -> bytes:
+        gate.wait(15)
+        return read(descriptor, size, position)
+
+    spool = Spool(0)
+    spool.append(b"x" * 300_000)
+    monkeypatch.setattr(os, "pread", slow)
+    reading = gevent.spawn(spool.read_at, 0)
+    gevent.sleep(0)
+    spool.close()
+    gate.set()
+    assert reading.get(timeout=15) == b"x" * 65536
+    assert spool._file is None
+    assert spool.read_at(0) == b""
+
+
+def test_disk_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", broken)
+    with stage(_read_all, mem_request_body_bytes=10) as where:
+        client = where.client()
+        client.send(post(b"x" * 300_000))
+        response = client.response()
+        assert (response.status, response.body) == (500, b"Internal Server Error")

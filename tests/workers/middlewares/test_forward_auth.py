@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import gevent
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from config.middlewares_auth import ClientTLS, ForwardAuth
 from tests.playbook import Stage
+from tests.tls.pki import Authority
 from tests.upstreams import Peer, Script, Upstream, answering, body_of, echo
 from tests.waiting import wait_until
 from tests.workers.middlewares.around import behind, context, noted, ok, post
+from tests.workers.upstream.secured import authority, secured, server_context
 from workers.building import BuildError
 from workers.middlewares.client_tls import transport_for
 from workers.middlewares.forward_auth import forward_auth
@@ -365,18 +363,33 @@ def test_options_that_cannot_be(options: ForwardAuth, words: str) -> None:
         forward_auth(options, context())
 
 
+def _asked_through_tls(context: Any = None, **options: Any) -> int:
+    with Upstream(secured(AuthServer(YES), context)) as upstream:
+        address = upstream.url.replace("http:", "https:")
+        config = ForwardAuth(address=address, tls=ClientTLS(**options))
+        with behind(forward_auth, config, echo) as where:
+            return where.client().get().status
+
+
+def test_auth_server_behind_tls() -> None:
+    """ADV-C: only a server that the authority has vouched for is asked, unless told otherwise."""
+    other = Authority()
+    assert _asked_through_tls(ca=authority().pem) == 200
+    assert _asked_through_tls(ca=other.pem) == 500
+    assert _asked_through_tls() == 500
+    assert _asked_through_tls(insecure_skip_verify=True) == 200
+
+
+def test_client_certificate_for_the_auth_server() -> None:
+    mine = authority().issue("client", usage="client")
+    context = server_context(client_ca=authority().pem)
+    shown = {"ca": authority().pem, "cert": mine.chain.decode(), "key": mine.key.decode()}
+    assert _asked_through_tls(context, **shown) == 200
+    assert _asked_through_tls(context, ca=authority().pem) == 500
+
+
 def test_equal_tls_options_share_one_transport() -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM).decode()
-    one, other = ClientTLS(ca=pem), ClientTLS(ca=pem, insecure_skip_verify=True)
-    first = transport_for(one)
+    pem = authority().pem
+    first = transport_for(ClientTLS(ca=pem))
     assert transport_for(ClientTLS(ca=pem)) is first
-    assert transport_for(other) is not first
+    assert transport_for(ClientTLS(ca=pem, insecure_skip_verify=True)) is not first

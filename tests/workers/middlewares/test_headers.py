@@ -100,7 +100,7 @@ def test_without_its_header_an_upgrade_is_none() -> None:
 
 @pytest.mark.parametrize("given", [{"X A": "1"}, {"X-A": "a\r\nX-Evil: 1"}, {"Host": "a\nb"}, {"": "1"}])
 def test_request_headers_that_cannot_be_sent(given: dict[str, str]) -> None:
-    with pytest.raises(BuildError, match="customRequestHeaders: .* is no header"):
+    with pytest.raises(BuildError, match=r"customRequestHeaders: .* is no header"):
         middleware(custom_request_headers=given)
 
 

@@ -65,7 +65,7 @@ def test_info_of_nothing_is_empty() -> None:
 def test_every_field() -> None:
     every = dict.fromkeys(IssuerInfo.__struct_fields__, True)
     wanted = ClientCertificateInfo(
-        subject=SubjectInfo(**every, organizational_unit=True),  # type: ignore[arg-type]
+        subject=SubjectInfo(**every, organizational_unit=True),
         issuer=IssuerInfo(**every),
         serial_number=True,
         not_before=True,

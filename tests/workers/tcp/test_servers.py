@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket as plain_socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
 from gevent import ssl
 
+from config import static
 from config.layer4 import TCPLoadBalancer, TCPServer, TCPService
 from config.tls import Certificate
 from tests.playbook import Client
@@ -18,10 +20,10 @@ from tests.tls.pki import Authority, Pair
 from tests.upstreams import Peer, Upstream
 from tests.waiting import wait_until
 from tests.workers.secure import authority, client_context
-from tests.workers.tcp.staging import router, runtime, service, stage, transport
+from tests.workers.tcp.staging import environment, router, runtime, service, stage, transport
 from tests.workers.tcp.test_served import echoing, hello, server_context
 from workers.tcp.dialing import TCPTransport
-from workers.tcp.runtime import TCPChanges
+from workers.tcp.runtime import TCPChanges, TCPRuntime
 from workers.tls_state import TLSState
 
 PAIR = authority().issue("server.test", common_name="server.test")
@@ -256,3 +258,27 @@ def test_handshake_that_is_never_finished_is_bounded() -> None:
             here.clock.advance(61)
             here.clock.advance(1)
             wait_until(lambda: not here.server.active, pause=gevent.sleep)
+
+
+def default_transport(tmp_path: Path, **tls: Any) -> TCPRuntime:
+    options = static.TCPServersTransport(dial_timeout_seconds=7, tls=static.TCPServersTransportTLS(**tls))
+    services = {"s": service(1), "named": service(1, servers_transport="t")}
+    routers = {"r": router(), "named": router(service="named")}
+    return runtime(routers, services, transports={"t": transport()}, where=environment(transport=options))
+
+
+def test_default_transport_is_the_static_one(tmp_path: Path) -> None:
+    file = tmp_path / "root.pem"
+    file.write_text(ROOT)
+    running = default_transport(tmp_path, insecure_skip_verify=True, root_cas=[str(file), FOREIGN])
+    made = running._transports.find("default@internal")
+    assert (made.config.dial_timeout, made.config.dial_keep_alive, made.delay_seconds) == ("7s", "15s", 0)
+    assert made.config.tls is not None
+    assert made.config.tls.root_cas == [ROOT, FOREIGN]
+    assert made.config.tls.insecure_skip_verify
+
+
+def test_default_transport_that_cannot_be_made_is_said_where_it_is_missing(tmp_path: Path) -> None:
+    running = default_transport(tmp_path, root_cas=[str(tmp_path / "absent")])
+    assert running.routers["r@file"].errors[0].startswith("tcpServersTransport.tls.rootCAs[0]: ")
+    assert running.routers["named@file"].status == "enabled"

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from config.rule_matchers_tcp import TCP
 from config.rules import parse
+from tests.workers.secure import authority
 from tests.workers.tcp.staging import https
+from tls.selection import TLSTable
+from tls.store import Bundle
 from workers.tcp.matchers import Caller, is_catch_all, needed_names, predicate_of, priority_of
 from workers.tcp.middlewares import NO_GUARDS
 from workers.tcp.services import TCPBalancer
@@ -96,6 +99,19 @@ def test_no_byte_is_read_only_where_nothing_is_for_tls() -> None:
     assert table(plain).unasked(caller, https(catch_all=True)) is None
     assert table(secure).unasked(caller, https()) is None
     assert not NO_ROUTES
+
+
+def test_challenge_of_an_acme_server_is_for_nobody_else() -> None:
+    named = table(route("n", "HostSNI(`a`)"))
+    plain = https()
+    asking = TLSTable(plain._store, plain._options, challenges={"a": bundle()})
+    assert named.for_tls(Caller("::1", "a", (b"acme-tls/1",)), asking) is None
+    assert named.for_tls(Caller("::1", "a", (b"h2",)), asking) is not None
+    assert named.for_tls(Caller("::1", "a", (b"acme-tls/1",)), plain) is not None
+
+
+def bundle() -> Bundle:
+    return Bundle([authority().issue("a").loaded()])
 
 
 def test_https_and_tcp_take_turns() -> None:

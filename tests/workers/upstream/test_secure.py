@@ -14,11 +14,11 @@ from tests.tls.pki import DAY, Authority
 from tests.upstreams import Peer, Script, Upstream, answering, echo
 from tests.waiting import wait_until
 from tests.workers.secure import TLS12, TLS13
+from tests.workers.upstream.connections import connection_to
 from tests.workers.upstream.secured import Handshake, authority, local_pair, secured, server_context
 from tls.client import client_settings
 from workers.errors import ProxyError
 from workers.timers import TimerWheel
-from tests.workers.upstream.connections import connection_to
 from workers.upstream.transport import Transport, UpstreamServer
 
 GET = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
@@ -178,7 +178,8 @@ def test_sessions_are_resumed_within_a_pool_only(version: ssl.TLSVersion) -> Non
     context = server_context(only=version)
     with Upstream(secured(once, context, seen)) as upstream:
         for _ in range(2):
-            with Stage(url=https(upstream), transport=transport()) as stage:
+            make = transport(peer_cert_uri="spiffe://test/web")
+            with Stage(url=https(upstream), transport=make) as stage:
                 client = stage.client()
                 for number in range(3):
                     assert client.get().status == 200

@@ -9,9 +9,9 @@ import pytest
 
 from tests.playbook import Clock
 from tests.upstreams import Peer, Upstream
+from tests.workers.upstream.connections import connection_to
 from workers.errors import ProxyError
 from workers.upstream import dial
-from tests.workers.upstream.connections import connection_to
 from workers.upstream.transport import Transport, UpstreamServer
 
 
@@ -140,7 +140,10 @@ def test_servers_that_are_gone_are_forgotten(clock: Clock) -> None:
     with Upstream(silent) as upstream:
         transport = Transport(wheel=clock.wheel)
         server = UpstreamServer(upstream.url)
-        idle, used = connection_to(transport, server), connection_to(transport, UpstreamServer(upstream.url + "/other"))
+        idle, used = (
+            connection_to(transport, server),
+            connection_to(transport, UpstreamServer(upstream.url + "/other")),
+        )
         idle.pool.put(idle)
         for port in range(1, 5001):
             transport.pool(UpstreamServer(f"http://192.0.2.1:{port}"))

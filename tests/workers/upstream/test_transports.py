@@ -11,8 +11,8 @@ from config import static
 from config.http import ServersTransport, Spiffe
 from tests.playbook import Clock
 from tests.upstreams import Peer, Upstream
-from workers.building import BuildError
 from tests.workers.upstream.connections import connection_to
+from workers.building import BuildError
 from workers.upstream.transport import UpstreamServer
 from workers.upstream.transports import DEFAULT_TRANSPORT, TransportBook
 
@@ -55,12 +55,12 @@ def test_no_change_is_the_same_book(book: TransportBook) -> None:
 
 
 def test_names_that_lead_nowhere(book: TransportBook) -> None:
-    with pytest.raises(BuildError, match="^servers transport not found a@kubernetescrd$"):
+    with pytest.raises(BuildError, match=r"^servers transport not found a@kubernetescrd$"):
         book.find(A)
     broken, names = book.updated({A: ServersTransport(spiffe=Spiffe())})
     assert names == {A}
     assert A not in broken
-    with pytest.raises(BuildError, match="^servers transport a@kubernetescrd cannot be used: spiffe: "):
+    with pytest.raises(BuildError, match=r"^servers transport a@kubernetescrd cannot be used: spiffe: "):
         broken.find(A)
     mended, _ = broken.updated({A: ServersTransport()})
     assert mended.find(A) is mended[A]
