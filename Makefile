@@ -1,4 +1,4 @@
-# Every target works from a fresh checkout with Python 3.11+ and a compiler-free pip install.
+# Every target works from a fresh checkout with Python 3.11+. A C compiler makes the proxy faster, none is needed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ JOBS ?= logical
 help: ## what the targets do
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml setup.py workers/http1/_heads.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@

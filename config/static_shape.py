@@ -19,6 +19,7 @@ _IRREGULAR: Final = {
     "strict_tls_options": "strictTLSOptions",
     "default_tls_resources_namespace": "defaultTLSResourcesNamespace",
     "trusted_ips": "trustedIPs",
+    "allow_acme_by_pass": "allowACMEByPass",
     "global_": "global",
 }
 

@@ -9,6 +9,8 @@ segments and records; nothing beyond LARGEST_BYTES is kept.
 from __future__ import annotations
 
 import enum
+import re
+import struct
 from typing import Final, NamedTuple, TypeAlias
 
 from tls.server_names import normalize_server_name
@@ -25,6 +27,10 @@ _LARGEST_RECORD: Final = 16384
 _SERVER_NAME: Final = 0
 _ALPN: Final = 16
 _SUPPORTED_VERSIONS: Final = 43
+_NAME_HEAD: Final = struct.Struct(">HBH")
+"""Length of the list, kind of the name, length of the name."""
+_extension_head: Final = struct.Struct(">HH").unpack_from
+_is_printable: Final = re.compile(rb"[\x21-\x7e]+").fullmatch
 
 
 class ClientHello(NamedTuple):
@@ -134,71 +140,46 @@ def _is_complete(handshake: bytearray) -> bool:
     return len(handshake) >= 4 + length
 
 
-class _Reader:
-    """A cursor over one message; every read is checked."""
-
-    __slots__ = ("_data", "_position")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position = 0
-
-    def take(self, length: int) -> bytes:
-        end = self._position + length
-        if end > len(self._data):
-            raise _Broken("truncated ClientHello")
-        taken = self._data[self._position : end]
-        self._position = end
-        return taken
-
-    def number(self, width: int) -> int:
-        return int.from_bytes(self.take(width), "big")
-
-    def vector(self, width: int) -> _Reader:
-        """A length of `width` bytes and as many bytes behind it."""
-        return _Reader(self.take(self.number(width)))
-
-    def rest(self) -> bytes:
-        return self.take(len(self._data) - self._position)
-
-    def __bool__(self) -> bool:
-        return self._position < len(self._data)
-
-
-def _client_hello(handshake: bytes) -> ClientHello:
-    message = _Reader(handshake)
-    message.take(1)
-    body = message.vector(3)
-    if message:
+def _client_hello(message: bytes) -> ClientHello:
+    """`message`: a whole handshake message, its head included."""
+    size = len(message)
+    if size != 4 + int.from_bytes(message[1:4], "big"):
         raise _Broken("bytes behind the ClientHello in its record")
-    legacy_version = body.number(2)
-    body.take(32)
-    session = body.vector(1).rest()
-    suites = body.vector(2).rest()
-    compressions = body.vector(1).rest()
-    if len(session) > 32 or not suites or len(suites) % 2 or not compressions:
+    try:
+        session_bytes = message[38]
+        position = 39 + session_bytes
+        suites_bytes = message[position] << 8 | message[position + 1]
+        position += 2 + suites_bytes
+        compressions = message[position]
+        position += 1 + compressions
+        extensions = _extensions(message, position) if position < size else {}
+    except (IndexError, struct.error):
+        raise _Broken("truncated ClientHello") from None
+    if position > size or session_bytes > 32 or not suites_bytes or suites_bytes % 2 or not compressions:
         raise _Broken("bad ClientHello fields")
-    extensions = _extensions(body)
     return ClientHello(
-        server_name=_server_name(extensions.get(_SERVER_NAME)),
-        alpn=_alpn(extensions.get(_ALPN)),
-        versions=_versions(extensions.get(_SUPPORTED_VERSIONS), legacy_version),
+        _server_name(extensions.get(_SERVER_NAME)),
+        _alpn(extensions.get(_ALPN)),
+        _versions(extensions.get(_SUPPORTED_VERSIONS), message[4] << 8 | message[5]),
     )
 
 
-def _extensions(body: _Reader) -> dict[int, bytes]:
+def _extensions(message: bytes, position: int) -> dict[int, bytes]:
+    """Contents by kind, from the length of the block to the message's end. IndexError, struct.error: truncated."""
     found: dict[int, bytes] = {}
-    if not body:
-        return found
-    block = body.vector(2)
-    if body:
-        raise _Broken("bytes behind the extensions")
-    while block:
-        kind = block.number(2)
-        value = block.vector(2).rest()
+    size = len(message)
+    if (message[position] << 8 | message[position + 1]) != size - position - 2:
+        raise _Broken("the extensions do not end with the ClientHello")
+    position += 2
+    while position < size:
+        kind, length = _extension_head(message, position)
+        begin = position + 4
+        position = begin + length
         if kind in found:
             raise _Broken(f"extension {kind} given twice")
-        found[kind] = value
+        found[kind] = message[begin:position]
+    if position != size:
+        raise _Broken("truncated ClientHello")
     return found
 
 
@@ -206,13 +187,13 @@ def _server_name(value: bytes | None) -> str:
     """One host name exactly, as OpenSSL demands; anything else could be read in two ways."""
     if value is None:
         return ""
-    extension = _Reader(value)
-    names = extension.vector(2)
-    kind = names.number(1)
-    host = names.vector(2).rest()
-    if extension or names or kind != 0 or not 0 < len(host) <= 255:
+    host = value[_NAME_HEAD.size :]
+    if not host:
         raise _Broken("bad server name")
-    if not all(0x21 <= byte <= 0x7E for byte in host):
+    listed, kind, length = _NAME_HEAD.unpack_from(value)
+    if listed != len(value) - 2 or kind != 0 or length != len(host) or length > 255:
+        raise _Broken("bad server name")
+    if not _is_printable(host):
         raise _Broken("server name is not printable ASCII")
     name = normalize_server_name(host.decode("ascii"))
     if not name:
@@ -223,12 +204,16 @@ def _server_name(value: bytes | None) -> str:
 def _alpn(value: bytes | None) -> tuple[bytes, ...]:
     if value is None:
         return ()
-    extension = _Reader(value)
-    block = extension.vector(2)
+    size = len(value)
+    if size < 2 or (value[0] << 8 | value[1]) != size - 2:
+        raise _Broken("bad list of protocols")
     protocols = []
-    while block:
-        protocols.append(block.vector(1).rest())
-    if extension or not protocols or b"" in protocols:
+    position = 2
+    while position < size:
+        begin = position + 1
+        position = begin + value[position]
+        protocols.append(value[begin:position])
+    if position != size or not protocols or b"" in protocols:
         raise _Broken("bad list of protocols")
     return tuple(protocols)
 
@@ -236,11 +221,7 @@ def _alpn(value: bytes | None) -> tuple[bytes, ...]:
 def _versions(value: bytes | None, legacy: int) -> tuple[int, ...]:
     if value is None:
         return (legacy,)
-    extension = _Reader(value)
-    block = extension.vector(1)
-    versions = []
-    while block:
-        versions.append(block.number(2))
-    if extension or not versions:
+    size = len(value) - 1
+    if size < 2 or size % 2 or value[0] != size:
         raise _Broken("bad list of versions")
-    return tuple(versions)
+    return struct.unpack(f">{size // 2}H", value[1:])

@@ -7,7 +7,9 @@ setting that did not take is never passed over.
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Final
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, NoReturn
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
@@ -19,6 +21,67 @@ OP_PRIORITIZE_CHACHA: Final = 1 << 21
 """Prefer ChaCha20 where the client lists it first (no AES hardware there); not named by pyOpenSSL."""
 OP_NO_RENEGOTIATION: Final[int] = _lib.SSL_OP_NO_RENEGOTIATION
 MODE_RELEASE_BUFFERS: Final[int] = _lib.SSL_MODE_RELEASE_BUFFERS
+
+RECORD_BYTES: Final = 16384
+"""The most that one record holds."""
+
+
+class Transfer(NamedTuple):
+    """`receive` takes at most RECORD_BYTES and returns some; `send` returns how many bytes were taken.
+
+    Both raise what `recv` and `send` of the connection raise, and must not be called once its descriptor is closed.
+    """
+
+    receive: Callable[[int], bytes]
+    send: Callable[[bytes | memoryview], int]
+
+
+def transfer(connection: SSL.Connection) -> Transfer:
+    """Reading and writing a connection at half the cost of its own methods; for the thread that calls this alone.
+
+    A buffer is allocated for each read there, and the outcome of each call examined for what only handshakes
+    do. Here all connections of a thread read through one buffer, which is copied out before the call returns.
+    """
+    ssl, judge = connection._ssl, connection._raise_ssl_error
+    buffer, view = _buffer()
+    read, write = _lib.SSL_read, _lib.SSL_write
+
+    def receive(limit_bytes: int) -> bytes:
+        count = read(ssl, buffer, limit_bytes)
+        if count > 0:
+            taken: bytes = view[:count]
+            return taken
+        _fail(judge, ssl, count)
+
+    def send(data: bytes | memoryview) -> int:
+        if type(data) is bytes:
+            count: int = write(ssl, data, len(data))
+        else:
+            with _ffi.from_buffer(data) as shared:
+                count = write(ssl, shared, len(shared))
+        if count > 0:
+            return count
+        _fail(judge, ssl, count)
+
+    return Transfer(receive, send)
+
+
+def _fail(judge: Callable[[Any, int], None], ssl: Any, result: int) -> NoReturn:
+    judge(ssl, result)
+    raise SSL.Error("OpenSSL failed without a reason")
+
+
+_buffers = threading.local()
+
+
+def _buffer() -> tuple[Any, Any]:
+    """This thread's buffer and the view that copies out of it."""
+    try:
+        pair: tuple[Any, Any] = _buffers.pair
+    except AttributeError:
+        memory = _ffi.new("char[]", RECORD_BYTES)
+        pair = _buffers.pair = (memory, _ffi.buffer(memory))
+    return pair
 
 
 def set_context_groups(context: SSL.Context, groups: str) -> bool:

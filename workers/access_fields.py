@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from config.http import IngressSource
 from config.static_observability import AccessLogFields, FieldHeaders
 from workers.access_line import Fields
 from workers.exchange import Exchange, Header, Note
 from workers.forwarded import Client
-from workers.target_user import target_user
 
 Formatter = Callable[[str, Exchange, Note, float, int, int], bytes]
 _NANO: Final = 1_000_000_000
@@ -127,11 +127,33 @@ def _service_address(view: View) -> str | None:
     return view.note.server.partition("://")[2].partition("/")[0] or None
 
 
+def _ingress(view: View) -> IngressSource | None:
+    """The object behind the innermost router that has one."""
+    note = view.note
+    for route in (*reversed(note.below), note.route):
+        if route is not None and route.source is not None:
+            return route.source
+    return None
+
+
+def _kubernetes(view: View) -> Iterator[tuple[str, str]]:
+    """Fields whose names depend on the kind of the object."""
+    source, service = _ingress(view), view.note.source
+    if source is not None:
+        kind = source.kind or "Ingress"
+        yield f"Kubernetes{kind}Name", source.name
+        yield f"Kubernetes{kind}Namespace", source.namespace
+    if service is not None:
+        yield "KubernetesServiceName", service.name
+        yield "KubernetesServiceNamespace", service.namespace
+        yield "KubernetesServicePort", service.port
+
+
 _FIELDS: Final[dict[str, Callable[[View], Any]]] = {
     "ClientAddr": _client_address,
     "ClientHost": _client_host,
     "ClientPort": lambda view: str(view.client.port),
-    "ClientUsername": lambda view: view.note.user or target_user(view.request.raw_target) or _ABSENT,
+    "ClientUsername": lambda view: view.note.user or _ABSENT,
     "DownstreamContentSize": lambda view: view.exchange.sent_bytes,
     "DownstreamStatus": lambda view: view.status,
     "Duration": lambda view: _nanoseconds(view.seconds),
@@ -186,6 +208,10 @@ def json_formatter(fields: AccessLogFields) -> Formatter:
     def line(entry_point: str, exchange: Exchange, note: Note, seconds: float, status: int, number: int) -> bytes:
         view = View(entry_point, exchange, note, seconds, status, number)
         found = {name: value for name, get in getters if (value := get(view)) is not None}
+        if note.route is not None and (note.source is not None or note.route.source is not None):
+            found |= {name: value for name, value in _kubernetes(view) if keeps(name)}
+            if headers is None:
+                found = dict(sorted(found.items()))
         if headers is not None:
             found |= headers.fields("request", view.request.headers)
             found |= headers.fields("origin", note.origin_headers)

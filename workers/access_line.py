@@ -13,7 +13,6 @@ from typing import Final
 
 from config.static_observability import AccessLogFields
 from workers.exchange import Exchange, Note, Request
-from workers.target_user import target_user
 
 Formatter = Callable[[str, Exchange, Note, float, int, int], bytes]
 
@@ -71,8 +70,7 @@ def line_formatter(fields: AccessLogFields, *, is_generic: bool) -> Formatter:
         entry_point: str, exchange: Exchange, note: Note, seconds: float, status: int, number: int
     ) -> bytes:
         request, route = exchange.request, note.route
-        user = note.user or (request.raw_target[:1] != b"/" and target_user(request.raw_target))
-        target = note.target
+        user, target = note.user, note.target
         values = (
             escaped(note.forwarded_for) if note.forwarded_for else request.client.plain_ip,
             escaped_word(user.encode("utf-8", "replace")) if user else _NONE,

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from workers.errors import Failure
 
 if TYPE_CHECKING:
+    from config.http import KubernetesSource
     from workers.forwarded import Client
     from workers.http1.options import Found
     from workers.metrics import Metrics
@@ -200,6 +201,13 @@ class ResponseHead:
         return f"<ResponseHead {self.status}, {len(self.headers)} headers, length {self.content_length}>"
 
 
+def received_lines(head: ResponseHead) -> list[Header]:
+    """The headers of a response with the length that came with them, as they are now."""
+    if head.content_length < 0:
+        return list(head.headers)
+    return [*head.headers, (b"Content-Length", b"%d" % head.content_length)]
+
+
 HeadHook = Callable[["Exchange", ResponseHead], None]
 
 TEXT_HEADERS: Final[Sequence[Header]] = (
@@ -226,6 +234,8 @@ class Note:
     """Names of the routers from the root to the one that answers, where there are several."""
     service = ""
     """Qualified name of the load balancer that was asked last."""
+    source: KubernetesSource | None = None
+    """The Kubernetes Service behind it."""
     server = ""
     """URL of the server that was asked last."""
     user = ""

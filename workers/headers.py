@@ -14,6 +14,7 @@ from typing import Final
 
 from workers.errors import UNDERSCORE_HEADER, Failure
 from workers.exchange import Header, Request
+from workers.http1.heads import message
 
 # What the codec noticed about a message's headers, one bit each.
 HOST: Final = 1
@@ -31,6 +32,23 @@ TRAILER: Final = 2048
 TE: Final = 4096
 NAMELESS: Final = 8192  # a folded line, as the C parser hands it out
 ANONYMOUS: Final = 16384  # set by a middleware: the peer is not to be appended to X-Forwarded-For
+
+KINDS: Final = (
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    EXPECT,
+    UPGRADE,
+    HOP,
+    MANAGED,
+    UNDERSCORE,
+    PRAGMA,
+    DATE,
+    TRAILER,
+    TE,
+)
+"""In the order in which _heads.c names them."""
 
 _KINDS: Final[dict[bytes, int]] = {
     b"": NAMELESS,
@@ -203,13 +221,12 @@ def upstream_head(request: Request, host: bytes) -> bytes:
     else:
         headers = request._headers
         block = request.client.forwarded_block(request.host_header)
-    lines = [request.method + b" " + request.target + b" HTTP/1.1", b"Host: " + host, *map(header_line, headers)]
     if length < 0:
-        lines.append(b"Transfer-Encoding: chunked")
+        block = b"Transfer-Encoding: chunked\r\n" + block
     elif not length and request.method in _WITH_BODY and not marks & CONTENT_LENGTH:
-        lines.append(b"Content-Length: 0")
-    lines.append(block)
-    return b"\r\n".join(lines)
+        block = b"Content-Length: 0\r\n" + block
+    first = b"%b %b HTTP/1.1\r\nHost: %b" % (request.method, request.target, host)
+    return message(first, headers, block)
 
 
 def _for_server(request: Request) -> list[Header]:

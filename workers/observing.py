@@ -127,7 +127,7 @@ def _keep_sent(exchange: Exchange, head: ResponseHead) -> None:
     """The head as the client gets it: the first hook to be added is the last one to be called."""
     if exchange.note is not None:
         headers = list(head.headers)
-        if head.content_length >= 0 and exchange.note.origin_status:
+        if head.content_length >= 0 and exchange.note.origin_status and exchange.failure is None:
             headers.append((b"Content-Length", b"%d" % head.content_length))
         exchange.note.sent_headers = headers
 

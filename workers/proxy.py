@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from config.http import KubernetesSource
 from workers import errors
 from workers.errors import Failure, ProxyError
 from workers.exchange import Exchange
@@ -24,7 +25,7 @@ class ServiceHandler:
     `flush_interval_seconds` is accepted for the configuration's sake: bytes are always passed on at once.
     """
 
-    __slots__ = ("_pass_host_header", "_transport", "balancer", "name")
+    __slots__ = ("_pass_host_header", "_transport", "balancer", "name", "source")
 
     def __init__(
         self,
@@ -36,6 +37,8 @@ class ServiceHandler:
     ) -> None:
         self.name = name
         self.balancer = balancer
+        self.source: KubernetesSource | None = None
+        """The Kubernetes Service that it was made from, for the access log."""
         self._transport = transport
         self._pass_host_header = pass_host_header
 
@@ -81,6 +84,7 @@ class ServiceHandler:
             attempt(exchange, self._transport, server, head)
             return
         note.service, note.server = self.name, server.name
+        note.source = self.source
         note.attempts += 1
         note.origin_bytes = 0
         started = perf_counter()

@@ -211,6 +211,8 @@ def _compile(state: RouterState, model: Model | None, builders: Builders, above:
         route = compile_route(name, config.rule, syntax, state.priority, handler, precedence)
         route.visible = visibility(config, state.service, environment.surroundings.static)
         route.service = state.service or f"{name}-muxer"
+        metadata = config.observability.metadata if config.observability is not None else None
+        route.source = metadata.ingress if metadata is not None else None
         return route
     except RuleError as error:
         if config.tls is not None:

@@ -121,7 +121,7 @@ class Runtime:
         swaps: list[Swap] = []
         other = new._update_middlewares(changes.middlewares)
         new.transports, reached = self.transports.updated(changes.servers_transports, pause)
-        rebuilt = new._update_services(changes, other, reached, swaps)
+        rebuilt = new._update_services(changes, other, reached, swaps, pause)
         new.tls, stale_options = self.tls.updated(changes.tls, pause)
         names = set(changes.routers)
         if rebuilt or other:
@@ -178,7 +178,7 @@ class Runtime:
         return set(changes)
 
     def _update_services(
-        self, changes: Changes, middlewares: set[str], transports: set[str], swaps: list[Swap]
+        self, changes: Changes, middlewares: set[str], transports: set[str], swaps: list[Swap], pause: Pause
     ) -> set[str]:
         """Apply service and endpoint changes; return the names of services whose handler is another now.
 
@@ -206,7 +206,8 @@ class Runtime:
         for name, servers in changes.endpoints.items():
             if name not in stale and name in self.services and not self._swap_servers(name, servers or [], swaps):
                 stale.add(name)
-        return self._with_parents(stale)
+            pause()
+        return self._with_parents(stale, pause)
 
     def _swap_servers(self, name: str, servers: list[Server], swaps: list[Swap]) -> bool:
         """Plan to give a living load balancer its new servers; False if it has to be built again."""
@@ -226,19 +227,20 @@ class Runtime:
         """Watch the servers of services that are in use, and those of no others."""
         for name in before.checked | self.checked:
             old, state = before.services.get(name), self.services.get(name)
-            monitor = state.monitor if state is not None else None
+            monitor = state.monitor if state is not None and state.handler is not None else None
             if old is not None and old.monitor is not None and old.monitor is not monitor:
                 old.monitor.stop()
             if monitor is not None and (old is None or old.monitor is not monitor):
                 monitor.start()
 
-    def _with_parents(self, stale: set[str]) -> set[str]:
+    def _with_parents(self, stale: set[str], pause: Pause) -> set[str]:
         """Services that are stale because one below them is; they are marked to be built anew."""
         parents: dict[str, list[str]] = {}
         if stale:
             for state in self.services.values():
                 for child in state.children():
                     parents.setdefault(child, []).append(state.name)
+                pause()
         pending, result = list(stale), set(stale)
         while pending:
             for parent in parents.get(pending.pop(), ()):

@@ -94,7 +94,7 @@ class ServiceState:
         assert self.config.load_balancer is not None
         twin = ServiceState(self.name, self.config, servers)
         twin.handler, twin.balanced, twin.monitor = self.handler, self.balanced, self.monitor
-        twin.middlewares, twin.asked, twin.built = self.middlewares, self.asked, True
+        twin.middlewares, twin.asked, twin.built, twin.errors = self.middlewares, self.asked, True, self.errors
         before = self.balanced.balancer
         passive = self.monitor.passive if self.monitor is not None else None
         return twin, Servers(self.name, self.config.load_balancer, servers, before, passive)
@@ -222,6 +222,9 @@ class ServiceBuilder:
                 flush_interval_seconds=interval,
             )
         )
+        seen = state.config.observability
+        if seen is not None and seen.metadata is not None:
+            handlers[0].source = seen.metadata.kubernetes
         return handlers[0]
 
     def _transport(self, state: ServiceState) -> Transport:

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from greenlet import getcurrent
 from OpenSSL import SSL
 
-from tls.openssl import clear_errors
+from tls.openssl import RECORD_BYTES, clear_errors, transfer
 from workers.stream import READ_BYTES, Stream, StreamBroken
 from workers.timers import TimerWheel
-
-RECORD_BYTES: Final = 16384
-"""The most that one record holds."""
 
 
 class TLSStream(Stream):
@@ -37,8 +34,7 @@ class TLSStream(Stream):
     def __init__(self, sock: socket.socket, wheel: TimerWheel, connection: SSL.Connection) -> None:
         super().__init__(sock, wheel)
         self.connection = connection
-        self._receive = connection.recv
-        self._send = connection.send
+        self._receive, self._send = transfer(connection)
         self._more = False
         """OpenSSL may hold what the next read is to return, an end or an error included."""
         self._last = False
@@ -142,7 +138,7 @@ class TLSStream(Stream):
 
     def at_end(self) -> bool:
         try:
-            self._receive(1, socket.MSG_PEEK)  # type: ignore[call-arg]
+            self._look()
         except SSL.WantReadError:
             self._watch_on()
             return False
@@ -157,7 +153,7 @@ class TLSStream(Stream):
     def is_quiet(self) -> bool:
         """As for a plain stream; what TLS sends for itself, a new session say, is taken in and does not count."""
         try:
-            self._receive(1, socket.MSG_PEEK)  # type: ignore[call-arg]
+            self._look()
         except SSL.WantReadError:
             self._watch_on()
             return True
@@ -166,6 +162,12 @@ class TLSStream(Stream):
             return False
         self._more = True
         return False
+
+    def _look(self) -> None:
+        """Raises what a read would, and takes nothing."""
+        if self.closed:
+            _closed()
+        self.connection.recv(1, socket.MSG_PEEK)
 
     def _watch_on(self) -> None:
         """What woke nobody was no data (a new session, say)."""

@@ -45,9 +45,14 @@ def _version(name: str) -> str:
 
 
 def _http_parser() -> str:
+    """Which of the three does the common heads; all accept the same messages."""
+    from workers.http1 import heads
+
+    if heads.is_compiled:
+        return "compiled"
     if find_spec("gunicorn_h1c") is None:
         return "pure Python"
-    return f"C (gunicorn_h1c {_version('gunicorn_h1c')})"
+    return f"C (gunicorn_h1c {_version('gunicorn_h1c')}); the faster one was not built or is switched off"
 
 
 def _built() -> str:

@@ -52,8 +52,8 @@ def comparable(value: dict[str, Any]) -> dict[str, Any]:
     if "chain" in result:  # of a chain in use the original shows the members' qualified names
         members = result["chain"].get("middlewares") or []
         result["chain"] = {"middlewares": [one.removesuffix("@kubernetescrd") for one in members]}
-    if "usedBy" in result:  # in the original a router that names something twice is there twice
-        result["usedBy"] = sorted(set(result["usedBy"]))
+    if "usedBy" in result:
+        result["usedBy"] = sorted(result["usedBy"])
     for kind in ("basicAuth", "digestAuth"):
         if kind in result:  # ours shows no hashes to whoever may read the API
             result[kind] = {**result[kind], "users": len(result[kind]["users"])}

@@ -110,6 +110,9 @@ def test_drawn_requests(ground: Ground, host: str, target: str, method: str) -> 
     theirs, ours = ground.ask(request)
     assert ours is not None
     assert theirs is not None
+    if method == "HEAD":  # the length of what the echo server would say depends on how the target is spelled
+        for seen in (theirs, ours):
+            seen["headers"] = [header for header in seen["headers"] if header[0] != "content-length"]
     if isinstance(theirs["body"], dict) and not theirs["body"]["target"].startswith("/"):
         # The original sends targets that are none; ours begin with a slash and must be clean then.
         assert ours["status"] == 400 or ours["body"]["target"] == "/" + theirs["body"]["target"], chains()[host]

@@ -12,7 +12,7 @@ from typing import Final
 
 from workers import errors
 from workers.errors import ProxyError
-from workers.exchange import Exchange, ResponseHead
+from workers.exchange import Exchange, ResponseHead, received_lines
 from workers.http1.framing import (
     LAST_CHUNK,
     ChunkedDecoder,
@@ -72,7 +72,7 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
         if note is not None:
             note.origin_status = status
             if note.keeps_headers:
-                note.origin_headers = list(response.headers)
+                note.origin_headers = received_lines(response)
         if status == 101:
             _switch_protocols(exchange, stream, response, body, pump)
         elif (

@@ -26,6 +26,7 @@ from workers.headers import (
     CONNECTION,
     EXPECT,
     HOST,
+    KINDS,
     MANAGED,
     PRAGMA,
     TRANSFER_ENCODING,
@@ -38,10 +39,11 @@ from workers.headers import (
     values_of,
 )
 from workers.http1 import grammar
-from workers.http1.heads import CHUNKED, read_request
+from workers.http1.heads import CHUNKED, reader
 from workers.http1.target import TargetPolicy, canonical_host, resolve_target
 
 _parse = gunicorn_h1c.parse_request_fast
+_read = reader("request", KINDS)
 _UNLIMITED: Final = 1 << 40
 
 
@@ -59,8 +61,8 @@ def parse_request(data: bytes, client: Client, policy: TargetPolicy) -> Incoming
     The request comes back admitted: target normalised, headers under the policy of `client`. Whatever is
     behind `consumed` bytes of `data` belongs to the body or to the next request.
     """
-    if read_request is not None:
-        parts = read_request(data, kinds_by_name, classify)
+    if _read is not None:
+        parts = _read(data, kinds_by_name, classify)
         if parts is not None:
             return _compiled(parts, client, policy)
     return parse_request_uncompiled(data, client, policy)

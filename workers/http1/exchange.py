@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from workers import errors
 from workers.errors import Answer, Failure, ProxyError
 from workers.exchange import TEXT_HEADERS, Exchange, Header, ResponseHead
-from workers.headers import encode, header_line
+from workers.headers import encode
 from workers.http1.codec import IncomingRequest
 from workers.http1.framing import ChunkedDecoder, Decoder, FramingError, LengthDecoder, chunk, last_chunk
+from workers.http1.heads import message
 from workers.splicing import LEAST_BYTES, Splice, can_splice
 from workers.stream import Stream, StreamBroken, StreamTimeout
 
@@ -191,40 +192,41 @@ class Http1Exchange(Exchange):
         status, length = head.status, head.content_length
         self.status = status
         old = not request.minor_version
-        lines = [_OLD_STATUS_LINES[status] if old else _STATUS_LINES[status], *map(header_line, head.headers)]
-        if length >= 0 and status != 204:
-            lines.append(b"Content-Length: %d" % length)
+        tail = b"Content-Length: %d\r\n" % length if length >= 0 and status != 204 else b""
         if status in _WITHOUT_BODY or request.method == b"HEAD":
             self._silent = True
             body = b""
         else:
             self.sent_bytes += len(body)
             if length < 0:
-                body = self._frame(head, lines, body, complete)
+                tail, body = self._frame(head, body, complete)
         if not head.has_date:
-            lines.append(connection.site.date.line)
+            tail = b"%b%b\r\n" % (tail, connection.site.date.line)
         if connection.may_end and connection.ends_soon():
             self.closes = True
         if self._decoder is not None and self._too_much_unread():
             self.closes = True
         if self.closes is not old:  # what the version does not say by itself
-            lines.append(b"Connection: close" if self.closes else b"Connection: keep-alive")
-        lines += (b"", body)
+            tail += b"Connection: close\r\n" if self.closes else b"Connection: keep-alive\r\n"
         self.finished = complete
-        connection.stream.write(b"\r\n".join(lines))
+        first = _OLD_STATUS_LINES[status] if old else _STATUS_LINES[status]
+        connection.stream.write(message(first, head.headers, tail, b"\r\n", body))
 
-    def _frame(self, head: ResponseHead, lines: list[bytes], body: bytes, complete: bool) -> bytes:
-        """A body of unknown length: in chunks where the client knows them, else up to the connection's end."""
+    def _frame(self, head: ResponseHead, body: bytes, complete: bool) -> tuple[bytes, bytes]:
+        """A body of unknown length: in chunks where the client knows them, else up to the connection's end.
+
+        Returns the header lines that say so, and the first piece in its frame.
+        """
         if self.request.minor_version == 0:
             self.closes = True
-            return body
+            return b"", body
         self._chunked = True
-        lines.append(b"Transfer-Encoding: chunked")
+        lines = b"Transfer-Encoding: chunked\r\n"
         if head.trailer:
-            lines.append(b"Trailer: " + head.trailer)
+            lines += b"Trailer: %b\r\n" % head.trailer
         if body:
             body = chunk(body)
-        return body + last_chunk(()) if complete else body
+        return lines, body + last_chunk(()) if complete else body
 
     def write(self, data: bytes) -> None:
         if data and not self._silent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from config.http import IngressSource
 from workers.http1.target import TargetPolicy
 from workers.timers import TimerWheel
 
@@ -18,6 +19,7 @@ class Found(Protocol):
     name: str
     handler: Handler
     service: str
+    source: IngressSource | None
     visible: int
 
 

@@ -6,16 +6,19 @@ for the response meanwhile. One piece is in memory at a time; a server that does
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from gevent import get_hub
 from greenlet import greenlet
 
-from workers.errors import Failure, ProxyError
+from workers.errors import CRASHED, Failure, ProxyError
 from workers.exchange import Exchange
 from workers.http1.framing import LAST_CHUNK, chunk
 from workers.stream import Stream, StreamError
 from workers.timers import NEVER
+
+log = logging.getLogger(__name__)
 
 
 class BodyPump:
@@ -66,6 +69,11 @@ class BodyPump:
             self.upstream.shutdown()
         except StreamError:
             pass  # cancelled, or the server reads no more: its answer, if there is one, is being read
+        except Exception:
+            # a middleware around the body, say: one request fails, and the hub never hears of it
+            log.exception("the request body of %r failed", self._exchange.request)
+            self.failure = CRASHED
+            self.upstream.shutdown()
         finally:
             self._running = False
 

@@ -19,6 +19,7 @@ from workers.headers import (
     CONTENT_LENGTH,
     DATE,
     HOP,
+    KINDS,
     NAMELESS,
     PRAGMA,
     TE,
@@ -33,9 +34,10 @@ from workers.headers import (
 )
 from workers.http1 import grammar
 from workers.http1.grammar import LONGEST_LENGTH_DIGITS
-from workers.http1.heads import read_response
+from workers.http1.heads import reader
 
 _parse_response = gunicorn_h1c.parse_response
+_read = reader("response", KINDS)
 _PERSISTENCE: Final = frozenset({b"close", b"keep-alive"})
 
 
@@ -55,8 +57,8 @@ def parse_response(data: bytes) -> IncomingHead | Failure | None:
 
     `content_length` is UNKNOWN_LENGTH for chunks (`length_given`) and for bodies that end with the connection.
     """
-    if read_response is not None:
-        parts = read_response(data, kinds_by_name, classify)
+    if _read is not None:
+        parts = _read(data, kinds_by_name, classify)
         if parts is not None:
             head = IncomingHead.__new__(IncomingHead)
             head.status, minor_version, head.headers, length, head.has_date, head.consumed = parts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from workers import errors
 from workers.errors import Failure, ProxyError
-from workers.exchange import Exchange, ResponseHead
+from workers.exchange import Exchange, ResponseHead, received_lines
 from workers.http2.channel import Channel
 from workers.http2.client_pump import StreamPump
 from workers.http2.client_response import NO_BODY_YET, StreamResponse
@@ -70,6 +70,8 @@ class ClientCall:
             response = self._final_head(exchange)
             if exchange.note is not None:
                 exchange.note.origin_status = response.status
+                if exchange.note.keeps_headers:
+                    exchange.note.origin_headers = received_lines(response)
             self._relay(exchange, channel, response)
         finally:
             exchange.upstream = None

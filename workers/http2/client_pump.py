@@ -5,12 +5,13 @@ As http1/pump.py: one piece is in memory at a time, and a server that does not r
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 from greenlet import greenlet
 
-from workers.errors import Failure, ProxyError
+from workers.errors import CRASHED, Failure, ProxyError
 from workers.exchange import Exchange
 from workers.http2.channel import Channel
 from workers.http2.codes import ErrorCode
@@ -19,6 +20,7 @@ from workers.stream import StreamError
 if TYPE_CHECKING:
     from workers.http2.client_response import StreamResponse
 
+log = logging.getLogger(__name__)
 
 class StreamPump:
     """`first`: what has been taken of the body already. `failure`: why the client's side ended early."""
@@ -77,10 +79,18 @@ class StreamPump:
             if channel.local_ended and not self.answered:
                 self._response.set_deadline(self._header_ticks)
         except ProxyError as error:
-            self.failure = error.failure
-            self._response.fail(error.failure, "the request body")
-            channel.reset(ErrorCode.CANCEL)
+            self._give_up(error.failure)
         except StreamError:
             pass  # cancelled, or the server wants no more: its answer, if there is one, is being read
+        except Exception:
+            # a middleware around the body, say: one request fails, and the hub never hears of it
+            log.exception("the request body of %r failed", exchange.request)
+            self._give_up(CRASHED)
         finally:
             self._running = False
+
+    def _give_up(self, failure: Failure) -> None:
+        """The client's side ended early: the server is not to take what came for the whole body."""
+        self.failure = failure
+        self._response.fail(failure, "the request body")
+        self._channel.reset(ErrorCode.CANCEL)

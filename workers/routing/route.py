@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from config import rules
+from config.http import IngressSource
 from workers.routing.implied import PathKey, host_keys, path_keys
 from workers.routing.matchers import Predicate
 from workers.routing.predicate import predicate_of
@@ -23,10 +24,22 @@ class Route:
 
     `hosts` and `path_keys` are what every matching request has one of, None where the rule requires nothing there;
     `rank` sorts routes: highest priority first, of equal priorities the lowest `precedence`, then by name.
-    `visible` says whether metrics and access log see its requests; `service` is the name that metrics show with it.
+    `visible` says whether metrics and access log see its requests; `service` is what metrics show with it.
     """
 
-    __slots__ = ("handler", "hosts", "matches", "name", "path_keys", "priority", "rank", "rule", "service", "visible")
+    __slots__ = (
+        "handler",
+        "hosts",
+        "matches",
+        "name",
+        "path_keys",
+        "priority",
+        "rank",
+        "rule",
+        "service",
+        "source",
+        "visible",
+    )
 
     def __init__(
         self,
@@ -49,6 +62,8 @@ class Route:
         self.rank = (-priority, precedence, name)
         self.visible = COUNTED | LOGGED
         self.service = ""
+        self.source: IngressSource | None = None
+        """The Kubernetes object that the router was made from, for the access log."""
 
     def __repr__(self) -> str:
         return f"<Route {self.name} priority {self.priority}: {self.rule}>"

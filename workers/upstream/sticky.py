@@ -29,21 +29,21 @@ _MASK: Final = (1 << 64) - 1
 class Stickiness(Generic[T]):
     """The cookie of one load balancer: finds whom a request sticks to, and says it to clients that are new."""
 
-    __slots__ = ("_attributes", "_by_old_value", "_by_value", "_name", "_values")
+    __slots__ = ("_attributes", "_by_old_value", "_by_value", "_entries", "_name", "_values")
 
     def __init__(self, service: str, cookie: Cookie, entries: Iterable[tuple[T, str]]) -> None:
         """`service`: qualified name; `entries`: everything that may be stuck to, and the name it is known by."""
         self._name = cookie_name(service, cookie)
         self._attributes = attributes(cookie)
+        self._entries = list(entries)
         self._by_value: dict[str, T] = {}
-        self._by_old_value: dict[str, T] = {}
+        self._by_old_value: dict[str, T] | None = None
+        """Made when it is needed for the first time: it costs more than all the rest, and few clients need it."""
         self._values: dict[int, str] = {}
-        for entry, name in entries:
+        for entry, name in self._entries:
             value = cookie_value(name)
             self._by_value.setdefault(value, entry)
             self._values[id(entry)] = value
-            for old in old_values(name):
-                self._by_old_value.setdefault(old, entry)
 
     def pick(
         self, exchange: Exchange, is_usable: Callable[[T], bool], choose: Callable[[Exchange], T | None]
@@ -59,7 +59,7 @@ class Stickiness(Generic[T]):
                 if is_usable(entry):
                     return entry
             else:
-                entry = self._by_old_value.get(value)
+                entry = self._old_value(value)
                 if entry is not None and is_usable(entry):
                     self._tell(exchange, entry)
                     return entry
@@ -67,6 +67,15 @@ class Stickiness(Generic[T]):
         if chosen is not None:
             self._tell(exchange, chosen)
         return chosen
+
+    def _old_value(self, value: str) -> T | None:
+        known = self._by_old_value
+        if known is None:
+            known = self._by_old_value = {}
+            for entry, name in self._entries:
+                for old in old_values(name):
+                    known.setdefault(old, entry)
+        return known.get(value)
 
     def _tell(self, exchange: Exchange, entry: T) -> None:
         line = f"{self._name}={self._values[id(entry)]}{self._attributes}".encode()

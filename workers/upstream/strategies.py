@@ -84,7 +84,8 @@ class LeastTime:
 _FNV_OFFSET: Final = 0xCBF29CE484222325
 _FNV_PRIME: Final = 0x100000001B3
 _MASK: Final = (1 << 64) - 1
-_REMEMBERED_KEYS: Final = 4096
+_REMEMBERED_PLACES: Final = 1 << 17
+"""Of all remembered rankings together: about a megabyte."""
 
 
 def fnv1a(data: bytes, state: int = _FNV_OFFSET) -> int:
@@ -104,17 +105,18 @@ class Rendezvous(Generic[T]):
     An entry that is not usable loses its keys to the next ones in their rankings; all others keep theirs.
     """
 
-    __slots__ = ("_entries", "_rankings")
+    __slots__ = ("_entries", "_most", "_rankings")
 
     def __init__(self, entries: Sequence[tuple[T, str, int]]) -> None:
         """(thing, name that is hashed, weight); weights of zero or less are left out."""
         self._entries = [(thing, name.encode(), weight) for thing, name, weight in entries if weight > 0]
         self._rankings: dict[str, list[T]] = {}
+        self._most = _REMEMBERED_PLACES // max(len(self._entries), 1) + 1
 
     def pick(self, key: str, is_usable: Callable[[T], bool] | None = None) -> T | None:
         ranking = self._rankings.get(key)
         if ranking is None:
-            if len(self._rankings) >= _REMEMBERED_KEYS:
+            if len(self._rankings) >= self._most:
                 self._rankings.clear()
             ranking = self._rankings[key] = self._ranked(key)
         for thing in ranking:
