@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 DEV_STAMP := $(VENV)/.stamp-dev
 JOBS ?= logical
 
-.PHONY: venv demo test check bench behaviours envtest h2spec format schema clean help
+.PHONY: venv demo test check bench behaviours fields envtest h2spec tls-scan format schema clean help
 
 help: ## what the targets do
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,17 +41,25 @@ format: $(DEV_STAMP)
 bench: $(DEV_STAMP) ## benchmarks beside the peers that are installed; minutes
 	$(BIN)/python -m benchmarks.http1
 	$(BIN)/python -m benchmarks.http2
+	$(BIN)/python -m benchmarks.tls
+	$(BIN)/python -m benchmarks.certificates
 	$(BIN)/python -m benchmarks.propagation
 	$(BIN)/python -m benchmarks.provider
 
 behaviours: $(DEV_STAMP) ## which numbered behaviours have a passing test
 	$(BIN)/python -m tests.behaviours
 
+fields: $(DEV_STAMP) ## write docs from the tests that prove each field
+	$(BIN)/python -m tests.fields --write
+
 schema: $(DEV_STAMP) ## write etc/kubernetes/crds from the structs
 	$(BIN)/python -m provider.resources.schema etc/kubernetes/base/crds
 
 envtest: $(DEV_STAMP) ## provider tests against a real kube-apiserver and etcd (needs Go and etcd)
 	KUBEBUILDER_ASSETS="$$(tests/apiserver/build.sh | tail -n 1)" $(BIN)/python -m pytest -m envtest -rs
+
+tls-scan: $(DEV_STAMP) ## what testssl.sh and sslyze find in our TLS and in the original's; minutes
+	$(BIN)/python -m tests.tls_scan
 
 h2spec: $(DEV_STAMP) ## the conformance test of HTTP/2 (needs Go)
 	POINTSMAN_H2SPEC="$$(tests/h2spec/build.sh | tail -n 1)" $(BIN)/python -m pytest -m h2spec -rs

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import functools
 import gc
 import time
 from pathlib import Path
@@ -87,7 +86,8 @@ def main() -> None:
     names = [f"host{number}.bench.example" for number in range(count)]
     state = load(names)
     few = [name for certificate in small.store.certificates for name in certificate.names]
-    print(f"lookup: {lookup_ns(small, few):.0f} ns among {len(few)}, {lookup_ns(state, names):.0f} ns among {count}")
+    among_few, among_all = lookup_ns(small, few), lookup_ns(state, names)
+    print(f"lookup: {among_few:.0f} ns among {len(few)}, {among_all:.0f} ns among {count}")
     began = time.process_time()
     for name in names[:200]:
         bundle = state.store.find(name)
@@ -97,7 +97,7 @@ def main() -> None:
     began = time.process_time()
     chain, key = (half.decode() for half in issue("renewed.bench.example"))
     changes = TLSChanges(certificates={"default/renewed": StoredCertificate(cert_file=chain, key_file=key)})
-    state.updated(changes, functools.partial(int))
+    state.updated(changes, lambda: None)
     print(f"one more among {count}: {(time.process_time() - began) * 1e3:.2f} ms CPU")
 
 

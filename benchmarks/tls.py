@@ -1,6 +1,6 @@
-"""TLS towards clients: CPU per request, per handshake, and memory of an idle connection, beside Traefik in one run.
+"""TLS towards clients: CPU per request and handshake, memory of idle connections, beside Traefik in one run.
 
-    python -m benchmarks.tls [--rounds 3] [--seconds 3] [--handshakes 1500] [--idle 2000] [--only pointsman] [--json F]
+    python -m benchmarks.tls [--rounds 3] [--seconds 3] [--handshakes 1500] [--idle 2000] [--only pointsman]
 
 Keep-alive: small GETs over TLS 1.3 from wrk. Handshakes: a connection each with one request, certificate ECDSA
 P-256, in full and with the session of the connection before. Each proxy gets one core, clients and backend the
@@ -217,7 +217,7 @@ def report(results: dict[str, Sample]) -> str:
     """A table with ratios to Traefik."""
     reference = results.get("traefik") or next(iter(results.values()))
     lines = [
-        "| proxy | keep-alive µs | x | requests/s | full handshake µs | x | resumed µs | x | x full | idle KiB | failed |",
+        "| proxy | keep-alive µs | x | requests/s | full µs | x | resumed µs | x | x full | idle KiB | failed |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, one in results.items():
@@ -269,7 +269,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--handshakes", type=int, default=1500)
     parser.add_argument("--idle", type=int, default=2000)

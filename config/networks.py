@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 _MAPPED_PREFIX: Final = 0xFFFF
 _MAPPED_BITS: Final = 96
 _IPV4_ONES: Final = (1 << 32) - 1
+_LONGEST_CHARACTERS: Final = 128
+"""Of an address with a zone. Clients can send a megabyte in its place, which is not to be remembered."""
 
 
 class NetworkError(ValueError):
@@ -51,9 +53,13 @@ def parse_network(text: str) -> Network:
     return Network(written.version, int(written) & mask, mask)
 
 
-@lru_cache(maxsize=4096)
 def address_of(text: str) -> tuple[int, int] | None:
     """(version, value) of a peer address, its IPv6 zone ignored; None where `text` is no address."""
+    return _remembered_address(text) if len(text) <= _LONGEST_CHARACTERS else None
+
+
+@lru_cache(maxsize=4096)
+def _remembered_address(text: str) -> tuple[int, int] | None:
     try:
         return _value(text.partition("%")[0])
     except ValueError:

@@ -78,6 +78,13 @@ def remarks(static: StaticConfiguration) -> Iterator[str]:
         )
     if static.core.default_rule_syntax == "v2":
         yield "core.defaultRuleSyntax: the v2 rule syntax is deprecated"
+    for name, point in static.entry_points.items():
+        if point.http.tls is not None and point.http.tls.cert_resolver:
+            yield (
+                f"entryPoints.{name}.http.tls.certResolver: there is no certificate resolver "
+                f"{point.http.tls.cert_resolver}, this version of Pointsman orders no certificates; routers are "
+                "served with those of Secrets, or the default one"
+            )
 
 
 def _check_addresses(static: StaticConfiguration) -> Iterator[Problem]:
@@ -191,9 +198,10 @@ def _check_metrics(static: StaticConfiguration) -> Iterator[Problem]:
     if prometheus is None:
         return
     path, point = "metrics.prometheus", prometheus.entry_point
-    if not prometheus.manual_routing and point not in static.entry_points:
-        known = ", ".join(sorted(static.entry_points))
-        yield _problem(f"{path}.entryPoint", f"names {point!r}, which is no entry point (known: {known})")
+    streams = sorted(name for name, one in static.entry_points.items() if not _is_udp(one))
+    if not prometheus.manual_routing and point not in streams:
+        what = "is for UDP" if point in static.entry_points else "is no entry point"
+        yield _problem(f"{path}.entryPoint", f"names {point!r}, which {what} (known: {', '.join(streams)})")
     buckets = prometheus.buckets
     if list(buckets) != sorted(set(buckets)) or any(bucket <= 0 for bucket in buckets):
         yield _problem(f"{path}.buckets", "must be positive and in rising order")

@@ -251,7 +251,11 @@ class PointsmanArbiter(Arbiter):
         environ[upgrade.VARIABLE] = upgrade.encode(heritage)
         # orig_argv, not argv: `python -m master` must stay a module run
         command = [sys.executable, *sys.orig_argv[1:]]
-        self.reexec_pid = spawn(command, environ, heritage.descriptors(), self._before_reexec)
+        try:
+            self.reexec_pid = spawn(command, environ, heritage.descriptors(), self._before_reexec)
+        except OSError as error:
+            log.error("no new master: %s", error.strerror)
+            return
         log.info("new master started", extra={"pid": self.reexec_pid})
 
     def _before_reexec(self) -> None:

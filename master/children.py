@@ -78,7 +78,7 @@ class Provider:
         self._loop = loop
         self._hear = hear
         self._encoded_static = b""
-        self._started = 0.0
+        self._started_at = 0.0
         self._pause = FIRST_PAUSE_SECONDS
         self._leaving: dict[int, float] = {}
         self._due: float | None = None
@@ -94,32 +94,51 @@ class Provider:
         self._spawn()
 
     def _spawn(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        static = os.memfd_create("pointsman-static", os.MFD_CLOEXEC)
-        os.write(static, self._encoded_static)
-        os.lseek(static, 0, os.SEEK_SET)
-        environ = dict(self._environ)
-        environ["POINTSMAN_CHANNEL_FD"] = str(theirs.fileno())
-        environ["POINTSMAN_CONTROL_FD"] = str(self._page.descriptor)
-        environ["POINTSMAN_STATIC_FD"] = str(static)
-        self._page[Head.PROVIDER_SYNCED] = 0
-        self._page[Head.PROVIDER_HEARTBEAT_NS] = time.monotonic_ns()
-        parent = os.getpid()
-        self.pid = spawn(
-            (sys.executable, *PROVIDER_COMMAND),
-            environ,
-            (theirs.fileno(), self._page.descriptor, static),
-            lambda: _bind_to(parent),
-        )
+        """Where the machine has no room for it now, the next try is due after a pause."""
+        try:
+            self.pid, ours = self._started()
+        except OSError as error:
+            log.error("provider not started: %s; next try in %g s", error.strerror, self._pause)
+            self._wait()
+            return
         self._page[Head.PROVIDER_PID] = self.pid
-        theirs.close()
-        os.close(static)
         self.channel = ours
         self._loop.watch(ours.fileno(), self._hear)
         self._due = None
-        self._started = time.monotonic()
+        self._started_at = time.monotonic()
         log.info("provider started", extra={"pid": self.pid})
+
+    def _started(self) -> tuple[int, socket.socket]:
+        """Its pid and our end of the channel. Raises OSError, with nothing left open."""
+        with contextlib.ExitStack() as failed, contextlib.ExitStack() as done:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            failed.callback(ours.close)
+            done.callback(theirs.close)
+            ours.setblocking(False)
+            static = os.memfd_create("pointsman-static", os.MFD_CLOEXEC)
+            done.callback(os.close, static)
+            os.write(static, self._encoded_static)
+            os.lseek(static, 0, os.SEEK_SET)
+            environ = dict(self._environ)
+            environ["POINTSMAN_CHANNEL_FD"] = str(theirs.fileno())
+            environ["POINTSMAN_CONTROL_FD"] = str(self._page.descriptor)
+            environ["POINTSMAN_STATIC_FD"] = str(static)
+            self._page[Head.PROVIDER_SYNCED] = 0
+            self._page[Head.PROVIDER_HEARTBEAT_NS] = time.monotonic_ns()
+            parent = os.getpid()
+            pid = spawn(
+                (sys.executable, *PROVIDER_COMMAND),
+                environ,
+                (theirs.fileno(), self._page.descriptor, static),
+                lambda: _bind_to(parent),
+            )
+            failed.pop_all()
+            return pid, ours
+
+    def _wait(self) -> None:
+        """Before the next start; longer each time."""
+        self._due = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
     def reap(self) -> None:
         """Collect the provider and its predecessors by their pids, before a general wait could take them."""
@@ -137,7 +156,7 @@ class Provider:
         if self.is_stopping:
             self._forget()
             return True
-        lived = time.monotonic() - self._started
+        lived = time.monotonic() - self._started_at
         if lived >= STEADY_AFTER_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
         log.error(
@@ -147,8 +166,7 @@ class Provider:
             extra={"pid": self.pid},
         )
         self._forget()
-        self._due = time.monotonic() + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        self._wait()
         return True
 
     def manage(self, now: float) -> None:

@@ -155,20 +155,41 @@ class Crew:
         slot.beat()
         self._cells.open_slot(index)
         self._age += 1
-        worker = GeventWorker(self._age, os.getpid(), lane, slot, self.roster.epoch)
-        # a signal must meet either the master's handlers or the worker's, never what was copied
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        pid = os.fork()
-        if pid == 0:
-            self._become(worker)
-        worker.pid = pid
-        slot[Cell.PID] = pid
-        self.workers[pid] = worker
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            worker = GeventWorker(self._age, os.getpid(), lane, slot, self.roster.epoch)
+        except OSError as error:
+            self._could_not_start(lane, error)
+            return
+        try:
+            self._fork(worker)
+        except OSError as error:
+            worker.channel.close()
+            worker.master_channel.close()
+            self._could_not_start(lane, error)
+            return
         worker.master_channel.close()
         worker.channel.setblocking(False)
         worker.generation_sent = self._generations.number if self._generations.descriptor >= 0 else 0
         self._loop.watch(worker.channel.fileno(), lambda: self._hear(worker))
+
+    def _fork(self, worker: GeventWorker) -> None:
+        """Raises OSError where the machine has no room for a process."""
+        # a signal must meet either the master's handlers or the worker's, never what was copied
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become(worker)
+            worker.pid = pid
+            worker.slot[Cell.PID] = pid
+            self.workers[pid] = worker
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _could_not_start(self, lane: int, error: OSError) -> None:
+        """Processes or descriptors are short for now: that must not end those that serve."""
+        log.error("no worker could be started: %s", error.strerror, extra={"lane": lane})
+        self.roster.failed(lane, time.monotonic())
 
     def _become(self, worker: GeventWorker) -> NoReturn:
         """In the child: drop what is not its own, serve, exit. No frame of the master is ever returned to."""
@@ -197,8 +218,10 @@ class Crew:
         except BaseException:
             log.exception("worker failed", extra={"pid": os.getpid()})
         finally:
-            sys.stdout.flush()
-            os._exit(status)
+            try:
+                sys.stdout.flush()
+            finally:  # no output, or none that takes the rest: a second master would be worse
+                os._exit(status)
 
     def _hear(self, worker: GeventWorker) -> None:
         """Anything it says also wakes the loop, which looks at the control page."""

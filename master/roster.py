@@ -97,10 +97,14 @@ class Roster:
             self._failures.pop(member.lane, None)
             self._not_before.pop(member.lane, None)
             return
-        failures = self._failures.get(member.lane, 0) + 1
-        self._failures[member.lane] = failures
+        self.failed(member.lane, now)
+
+    def failed(self, lane: int, now: float) -> None:
+        """A start came to nothing: the next one in this lane waits, longer each time."""
+        failures = self._failures.get(lane, 0) + 1
+        self._failures[lane] = failures
         pause = min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
-        self._not_before[member.lane] = now + pause
+        self._not_before[lane] = now + pause
 
     def has_failed_everywhere(self, wanted: int) -> bool:
         """No worker ever served and each lane's start has failed: the cause is not one worker's."""

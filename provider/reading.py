@@ -198,5 +198,7 @@ def _assumed_slice(service: core.Service) -> core.EndpointSlice:
             labels=core.SliceLabels(service_name=metadata.name),
         ),
         ports=[core.SlicePort(name=port.name, port=port.port) for port in service.spec.ports or []],
-        endpoints=[core.Endpoint(addresses=[ASSUMED_ADDRESS])],
+        endpoints=[
+            core.Endpoint(addresses=[ASSUMED_ADDRESS], conditions=core.EndpointConditions(ready=True)),
+        ],
     )

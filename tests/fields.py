@@ -28,6 +28,8 @@ MOST_CASES: Final = 3
 
 _NO_RESOLVER: Final = "no effect, with a warning: certificates are not ordered by this version"
 _NO_STORE: Final = "no effect, with a warning: only the TLSStore `default` is ever asked"
+_NO_TRACING: Final = "no effect: nothing is traced by this version"
+_NO_SPIFFE: Final = "refused: services that name the transport are disabled"
 WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "IngressRoute spec.tls.store": _NO_STORE,
     "IngressRouteTCP spec.tls.store": _NO_STORE,
@@ -35,10 +37,16 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "IngressRouteTCP spec.tls.certResolver": _NO_RESOLVER,
     "TLSStore spec.defaultGeneratedCert": _NO_RESOLVER,
     "TLSOption spec.preferServerCipherSuites": "no effect, as in the original",
-    "Middleware spec.plugin": "refused: the routers that use it are disabled",
+    "IngressRoute spec.routes.observability.tracing": _NO_TRACING,
+    "IngressRoute spec.routes.observability.traceVerbosity": _NO_TRACING,
+    "Middleware spec.plugin": "for plugins in Python, see [plugins.md](plugins.md)",
+    "ServersTransport spec.spiffe": _NO_SPIFFE,
+    "ServersTransportTCP spec.tls.spiffe": _NO_SPIFFE,
     "Middleware spec.forwardAuth.tls.caOptional": "deprecated, no effect, as in the original",
 }
-"""By kind and path; what is below such a field has none either. Everything else is translated."""
+"""By kind and path, what is to be said of fields that do less than in the original, or nothing. The same is true of
+what is below them; everything else is supported.
+"""
 
 
 class Field(NamedTuple):

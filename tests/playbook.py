@@ -23,7 +23,7 @@ import gevent
 from gevent import get_hub, socket, ssl
 
 from config.control_page import ControlPage
-from config.http import LoadBalancer, Server
+from config.http import IngressSource, LoadBalancer, Server
 from config.static import EntryPoint
 from tests.upstreams import PATIENCE_SECONDS, Peer, Script, Upstream
 from tests.waiting import wait_until
@@ -151,7 +151,8 @@ class Found:
 
     name = "web@test"
     service = "web@test"
-    visible = 0
+    source: IngressSource | None = None
+    visible = 3
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +31,9 @@ KUSTOMIZATIONS: Final = (
     "etc/kubernetes/overlays/ingress",
 )
 NOT_THE_DEFAULT: Final = {"entryPoints.web.address", "entryPoints.traefik.address", "log.level"}
+PACKAGES: Final = ("config", "provider", "workers", "tls", "master")
+BROUGHT_ALONG: Final = ("greenlet", "urllib3")
+"""Imported, and installed with gevent and with the Kubernetes client."""
 Object = dict[str, Any]
 
 
@@ -313,11 +318,37 @@ def test_the_image_holds_every_package_and_runs_without_privileges() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert packages <= set(re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE))
-    assert packages <= set(re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    copied = {name for names in re.findall(r"^COPY ([^-].*) \S+$", text, re.MULTILINE) for name in names.split()}
+    assert packages < copied
+    assert copied <= set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     final = text.split("\nFROM ")[-1]
     assert re.search(r"^USER 65532:65532$", final, re.MULTILINE)
     assert re.search(r'^ENTRYPOINT \["pointsman"\]$', final, re.MULTILINE)
     assert "PYTHONDONTWRITEBYTECODE=1" in final
+
+
+def test_what_the_packages_import_is_what_is_installed_with_them() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["redis"]]
+    declared = {_normal(re.split(r"[<>=\[ ]", one)[0]) for one in wanted}
+    distributions = packages_distributions()
+    imported = {name for folder in PACKAGES for path in (ROOT / folder).rglob("*.py") for name in imports(path)}
+    foreign = imported - set(sys.stdlib_module_names) - set(PACKAGES)
+    missing = {name for name in foreign if not declared & {_normal(one) for one in distributions[name]}}
+    assert missing == set(BROUGHT_ALONG)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """First parts of the modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module.partition(".")[0]
+
+
+def _normal(distribution: str) -> str:
+    return distribution.lower().replace("_", "-")
 
 
 def test_the_tags_of_the_samples_are_this_version() -> None:

@@ -6,6 +6,7 @@ It is never the start of a connection: see `tls/server.py` for how it is put on 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import OrderedDict
 from typing import Final
@@ -82,20 +83,21 @@ def _build(settings: TLSSettings, bundle: Bundle) -> SSL.Context:
     context.set_tls13_ciphersuites(":".join(ciphers.FIXED_CIPHERS).encode())
     context.set_session_id(settings.identity)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_options(connection_options(settings))
+    context.set_options(connection_options(settings.min_version, settings.max_version, settings.tickets))
     context.set_verify(verify_mode(settings.client_auth), verify_callback(settings.client_auth))
     _trust(context, settings.client_ca_pems)
     for certificate in bundle.certificates:
         use_certificate(context, certificate)
-    context.set_alpn_select_callback(_alpn_choice(settings.alpn))
+    if settings.alpn:
+        context.set_alpn_select_callback(_alpn_choice(settings.alpn))
     return context
 
 
-def connection_options(settings: TLSSettings) -> int:
-    """OpenSSL's option bits: versions outside the range, tickets."""
-    low, high = settings.min_version, settings.max_version
-    bits = sum(bit for version, bit in _FORBID.items() if not low <= version <= high)
-    return bits if settings.tickets else bits | SSL.OP_NO_TICKET
+@functools.lru_cache(maxsize=64)
+def connection_options(lowest: int, highest: int, tickets: bool) -> int:
+    """OpenSSL's option bits: versions outside the range, no tickets."""
+    bits = sum(bit for version, bit in _FORBID.items() if not lowest <= version <= highest)
+    return bits if tickets else bits | SSL.OP_NO_TICKET
 
 
 def verify_mode(kind: ClientAuthType) -> int:

@@ -29,7 +29,7 @@ RECORD_BYTES: Final = 16384
 class Transfer(NamedTuple):
     """`receive` takes at most RECORD_BYTES and returns some; `send` returns how many bytes were taken.
 
-    Both raise what `recv` and `send` of the connection raise, and must not be called once its descriptor is closed.
+    Both raise what `recv` and `send` of the connection raise. Neither may be called once its descriptor is closed.
     """
 
     receive: Callable[[int], bytes]
@@ -47,7 +47,7 @@ def transfer(connection: SSL.Connection) -> Transfer:
     read, write = _lib.SSL_read, _lib.SSL_write
 
     def receive(limit_bytes: int) -> bytes:
-        count = read(ssl, buffer, limit_bytes)
+        count = read(ssl, buffer, limit_bytes if limit_bytes < RECORD_BYTES else RECORD_BYTES)
         if count > 0:
             taken: bytes = view[:count]
             return taken
@@ -106,6 +106,8 @@ def expect_host(connection: SSL.Connection, host: str) -> None:
 
     As Go: a wildcard is a whole first label and the common name never counts. Raises SSL.Error.
     """
+    if not host or host.startswith("."):  # OpenSSL would take them for any host, and for all below a domain
+        raise SSL.Error(f"{host!r} cannot be verified")
     parameters = _lib.SSL_get0_param(connection._ssl)
     flags = _lib.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | _lib.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
     _lib.X509_VERIFY_PARAM_set_hostflags(parameters, flags)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from config.http import Shape
+from config.tls import ClientAuth, TLSOptions
 from tls import ciphers
 from tls.certificates import certificates_in
 
@@ -40,27 +40,6 @@ class ClientAuthType(enum.StrEnum):
         return self in (ClientAuthType.REQUIRE_ANY, ClientAuthType.REQUIRE_AND_VERIFY)
 
 
-class ClientAuth(Shape, frozen=True, kw_only=True):
-    """`ca_files`: PEM texts (contents, not paths)."""
-
-    ca_files: list[str] = []
-    client_auth_type: str = ""
-
-
-class TLSOptions(Shape, frozen=True, kw_only=True):
-    """One option as users write it. None and an empty list differ for cipher suites only."""
-
-    min_version: str = ""
-    max_version: str = ""
-    cipher_suites: list[str] | None = None
-    curve_preferences: list[str] = []
-    client_auth: ClientAuth = ClientAuth()
-    sni_strict: bool = False
-    alpn_protocols: list[str] = []
-    disable_session_tickets: bool = False
-    prefer_server_cipher_suites: bool | None = None
-
-
 class OptionError(Exception):
     """An option that must not be used. `field` is its path inside the option, `advice` what to change."""
 
@@ -76,6 +55,7 @@ class TLSSettings(NamedTuple):
 
     Connections may share a session exactly when their settings have the same identity. Versions are wire
     numbers (0x0303 is TLS 1.2), `cipher_list` and `curves` in OpenSSL's words; empty curves: the default ones.
+    Empty `alpn`: what clients offer is passed over, and they speak HTTP/1.1.
     """
 
     name: str
@@ -103,8 +83,6 @@ def resolve(options: TLSOptions, name: str = "default", *, unserved: Collection[
     if not cipher_list:
         low = _only_fixed_ciphers(low, high)
     auth, authorities = _client_auth(options.client_auth)
-    if options.prefer_server_cipher_suites is not None:
-        warnings.append("preferServerCipherSuites has no effect: the server's order always counts")
     settings = TLSSettings(
         name=name,
         identity=b"",
@@ -120,15 +98,6 @@ def resolve(options: TLSOptions, name: str = "default", *, unserved: Collection[
         warnings=tuple(warnings),
     )
     return settings._replace(identity=_identity(settings))
-
-
-def parse_options(document: object) -> TLSOptions:
-    """Options from decoded JSON or YAML in the original's spelling. Raises OptionError for a wrong type."""
-    try:
-        return msgspec.convert(document, TLSOptions)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at ")
-        raise OptionError(path.strip("`").removeprefix("$.") or "tlsOption", message) from None
 
 
 def version_range(minimum: str, maximum: str, warnings: list[str]) -> tuple[int, int]:
@@ -210,9 +179,9 @@ def _client_auth_type(name: str) -> ClientAuthType:
         raise OptionError("clientAuth.clientAuthType", f"unknown type {name!r}", _nearest(name, known)) from None
 
 
-def _alpn(protocols: Sequence[str], unserved: Collection[str]) -> tuple[bytes, ...]:
+def _alpn(protocols: Sequence[str] | None, unserved: Collection[str]) -> tuple[bytes, ...]:
     found = []
-    for position, protocol in enumerate(protocols or DEFAULT_ALPN):
+    for position, protocol in enumerate(DEFAULT_ALPN if protocols is None else protocols):
         encoded = protocol.encode()
         if not 1 <= len(encoded) <= 255:
             raise OptionError(f"alpnProtocols[{position}]", "a protocol name has 1 to 255 bytes")

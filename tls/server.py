@@ -14,8 +14,8 @@ the connection is made from the base, switched before its handshake begins, and 
 itself. The session id context is the identity of the settings (a digest of the option's name and all its
 fields): a ticket earned without a client certificate, under other authorities or before an option changed
 means a full handshake. Should OpenSSL read another server name than was sniffed (a second ClientHello may differ
-from the first), the handshake fails at its end. Keys live as long as the base, so until the master makes a new
-one (reload of the static configuration, upgrade).
+from the first), the handshake fails at its end. Keys live as long as the base, so as long as
+the master; an upgrade makes new ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from OpenSSL import SSL
 
 from tls import ciphers, openssl
 from tls.contexts import ContextCache, connection_options, offer_groups, verify_callback, verify_mode
-from tls.options import TLSSettings
+from tls.options import ClientAuthType, TLSSettings
 from tls.server_names import normalize_server_name
 from tls.store import Bundle
 
@@ -135,8 +135,9 @@ class ServerBase:
         connection.selection = selection
         connection.clock = self.clock
         connection.set_context(context)
-        connection.set_options(connection_options(settings))
-        connection.set_verify(verify_mode(settings.client_auth), verify_callback(settings.client_auth))
+        connection.set_options(connection_options(settings.min_version, settings.max_version, settings.tickets))
+        if settings.client_auth is not ClientAuthType.NONE:  # which is how the base is
+            connection.set_verify(verify_mode(settings.client_auth), verify_callback(settings.client_auth))
         if settings.curves:
             openssl.set_groups(connection, settings.curves)
         connection.set_accept_state()

@@ -9,29 +9,26 @@ waits within MOST_WAITING_BYTES and is then dropped, which the general log menti
 from __future__ import annotations
 
 import logging
-import os
 import re
-import select
-import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
+import gevent
 from gevent import get_hub
 
 from config import static_observability as options
 from workers.access_fields import json_formatter, wants_headers
 from workers.access_line import line_formatter
 from workers.exchange import Exchange, Note
+from workers.line_sink import Sink
 from workers.shared import SharedState
 
 FLUSH_SECONDS: Final = 0.1
 FLUSH_BYTES: Final = 64 * 1024
 MOST_WAITING_BYTES: Final = 4 << 20
-ATOMIC_BYTES: Final = select.PIPE_BUF
-"""So much goes into a pipe in one piece."""
+LAST_TRIES: Final = 5
 _COMPLAINT_SECONDS: Final = 60.0
 _RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?")
 
@@ -151,74 +148,19 @@ class AccessLog:
             self._log.error("access log not reopened: %s", error.strerror)
 
     def close(self) -> None:
-        """Write everything; the lines of requests that are still to end are written at once."""
+        """Write everything; the lines of requests that are still to end are written at once.
+
+        A sink that takes nothing is given LAST_TRIES, about half a second. Switches.
+        """
         self.flush()
+        for _ in range(LAST_TRIES):
+            if not self._lines:
+                break
+            gevent.sleep(FLUSH_SECONDS)
+            self.flush()
         self._is_closed = True
+        self._make_room()
         self._timer.stop()
-
-
-class Sink:
-    """Where lines go: a file, or standard output, which may be a pipe that somebody does not read."""
-
-    def __init__(self, path: str) -> None:
-        """Raises OSError."""
-        self._path = os.path.abspath(path) if path else ""
-        self.descriptor = _open_appending(self._path) if path else _standard_output()
-        self._is_file = stat.S_ISREG(os.fstat(self.descriptor).st_mode)
-        self._poll = select.poll()
-        self._poll.register(self.descriptor, select.POLLOUT)
-
-    def write(self, lines: list[bytes]) -> list[bytes]:
-        """Write whole lines; those that would have to wait come back. Raises OSError."""
-        if self._is_file:
-            data = b"".join(lines)
-            written = os.write(self.descriptor, data)
-            return [data[written:]] if written < len(data) else []
-        while lines:
-            count = _fitting(lines)
-            if not self._poll.poll(0):
-                break
-            data = b"".join(lines[:count])
-            try:
-                written = os.write(self.descriptor, data)
-            except BlockingIOError:
-                break
-            lines = [data[written:], *lines[count:]] if written < len(data) else lines[count:]
-        return lines
-
-    def reopen(self) -> None:
-        """Raises OSError, the old file stays then. Nothing happens without a path."""
-        if self._path:
-            descriptor = _open_appending(self._path)
-            os.dup2(descriptor, self.descriptor, inheritable=False)
-            os.close(descriptor)
-
-
-def _standard_output() -> int:
-    """A pipe is opened once more if that is allowed: a write that would have to wait then says so."""
-    descriptor = sys.stdout.fileno()
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-        try:
-            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return descriptor
-    return descriptor
-
-
-def _fitting(lines: Sequence[bytes]) -> int:
-    """How many of the lines go into a pipe in one piece; one at least."""
-    size = 0
-    for count, line in enumerate(lines):
-        size += len(line)
-        if size > ATOMIC_BYTES:
-            return max(count, 1)
-    return len(lines)
-
-
-def _open_appending(path: str) -> int:
-    Path(path).parent.mkdir(0o755, parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-    return os.open(path, flags, 0o664)
 
 
 class _Filters:

@@ -124,9 +124,9 @@ class APIHandler:
         return [describe_entry_point(name, one) for name, one in self._static.entry_points.items()]
 
     def _routers(self) -> list[Item]:
-        pause, routers = Pacer(), []
-        for name, router in self._runtime().routers.items():
-            routers.append(named(name, describe_router(router)))
+        runtime, pause, routers = self._runtime(), Pacer(), []
+        for name, router in runtime.routers.items():
+            routers.append(named(name, describe_router(router, runtime.attached_as)))
             pause()
         return routers
 
@@ -164,7 +164,7 @@ class APIHandler:
         used_by, users = used_by_service(runtime), used_by_middleware(runtime)
         routers, services = {}, {}
         for name, router in sorted(runtime.routers.items()):
-            routers[name] = describe_router(router)
+            routers[name] = describe_router(router, runtime.attached_as)
             pause()
         for name, service in sorted(runtime.services.items()):
             services[name] = describe_service(service, used_by)

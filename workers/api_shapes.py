@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -23,18 +23,19 @@ from workers.upstream.sticky import cookie_name
 _OBSERVABILITY: Final = {"accessLogs": True, "metrics": True, "tracing": True, "traceVerbosity": "minimal"}
 
 
-def describe_router(state: RouterState) -> dict[str, Any]:
-    """One router as `/api/rawdata` shows it."""
+def describe_router(state: RouterState, attached_as: Callable[[str], list[str]]) -> dict[str, Any]:
+    """One router as `/api/rawdata` shows it. `attached_as`: see Runtime; parents are shown by these names."""
     config = state.config
     members: dict[str, Any] = msgspec.to_builtins(config)
     if state.qualified_middlewares and config.middlewares:
         members["middlewares"] = [resolve_reference(one, state.name) for one in config.middlewares]
     if state.using and not config.entry_points:
         members["entryPoints"] = state.using
-    if state.priority:
+    if state.priority and not (config.parent_refs and state.is_contradictory):
         members["priority"] = state.priority
     if config.parent_refs:
-        members["parentRefs"] = [resolve_reference(one, state.name) for one in config.parent_refs]
+        parents = [resolve_reference(one, state.name) for one in config.parent_refs]
+        members["parentRefs"] = [name for one in parents for name in attached_as(one)]
     else:
         members["observability"] = _OBSERVABILITY | members.get("observability", {})
     if config.tls is not None:

@@ -32,6 +32,7 @@ from workers.tls_engine import TLSEngine
 from workers.udp.draining import drain
 from workers.udp.servers import udp_servers
 from workers.upstream.health import HealthBoard
+from workers.upstream.mirroring import wait_for_mirrors
 from workers.upstream.transports import TransportBook
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class DataPlane:
             if static.entry_points[name].protocol == "tcp"
         }
         self._udp_servers = udp_servers(static, listeners, log)
-        self._observers = Observers(static, self._shared, log, self._names)
+        self._observers = Observers(static, self._shared, log, self._names, serves=tls is not None)
         for name, server in self._servers.items():
             server.observer = self._observers.for_entry_point(name, static.entry_points[name])
             server.metrics = self._observers.metrics
@@ -132,6 +133,8 @@ class DataPlane:
         """Every entry point switches in one go: no other greenlet runs in between."""
         if self._scraping is not None:
             self._scraping.follow(self._in_force, runtime)
+        if self._observers.metrics is not None:
+            self._observers.metrics.reconfigured()
         self._in_force = runtime
         for name, server in self._servers.items():
             server.table = runtime.tables[name]
@@ -172,10 +175,17 @@ class DataPlane:
         Returns when everything is over; the entry points do it side by side.
         """
         self._slot[Cell.DRAINING] = 1
+        began = time.monotonic()
         endings = [gevent.spawn(self._terminate_one, name) for name in self._servers]
         endings += [gevent.spawn(self._terminate_udp, name) for name in self._udp_servers]
         gevent.joinall(endings)
+        if not wait_for_mirrors(max(began + self._longest_end_seconds() - time.monotonic(), 0.0)):
+            self._log.warning("requests to mirrors cut after the grace period")
         self._observers.close()
+
+    def _longest_end_seconds(self) -> float:
+        ends = [point.transport.life_cycle for point in self._static.entry_points.values()]
+        return max(one.request_accept_grace_timeout_seconds + one.grace_time_out_seconds for one in ends)
 
     def _terminate_one(self, name: str) -> None:
         server, life_cycle = self._servers[name], self._static.entry_points[name].transport.life_cycle

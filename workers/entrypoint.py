@@ -73,6 +73,7 @@ class EntryPointServer:
         self.wheel = wheel or current_wheel()
         self.date = DateLine()
         self._listener = listener
+        self._family = int(listener.family)
         self._slot = slot
         self._log = log
         self._policy = ForwardedPolicy(options)
@@ -114,7 +115,7 @@ class EntryPointServer:
             if error.errno in _GONE:
                 return True
             raise
-        connection = socket.socket(self._listener.family, self._listener.type, 0, descriptor)
+        connection = socket.socket(self._family, socket.SOCK_STREAM, 0, descriptor)
         connection.setblocking(False)
         stream = Stream(connection, self.wheel)
         opening = Opening(

@@ -40,6 +40,7 @@ class Request:
     __slots__ = (
         "_headers",
         "_query_values",
+        "asked_gzip",
         "client",
         "content_length",
         "expect_continue",
@@ -80,6 +81,8 @@ class Request:
     client: Client
     refusal: Failure | None
     headers_touched: bool
+    asked_gzip: bool
+    """The server was asked for gzip in the proxy's own name; set by the proxy step."""
     _headers: list[Header]
     _query_values: dict[bytes, list[bytes]] | None
 

@@ -31,6 +31,7 @@ DATE: Final = 1024
 TRAILER: Final = 2048
 TE: Final = 4096
 NAMELESS: Final = 8192  # a folded line, as the C parser hands it out
+CODING: Final = 32768  # Accept-Encoding, Range: the client says what form the body is to have
 ANONYMOUS: Final = 16384  # set by a middleware: the peer is not to be appended to X-Forwarded-For
 
 KINDS: Final = (
@@ -62,6 +63,8 @@ _KINDS: Final[dict[bytes, int]] = {
     b"trailer": TRAILER,
     b"date": DATE,
     b"pragma": PRAGMA,
+    b"accept-encoding": CODING,
+    b"range": CODING,
     b"keep-alive": HOP,
     b"http2-settings": HOP,
     b"proxy-connection": HOP,
@@ -207,25 +210,33 @@ def add_cache_control(headers: list[Header]) -> None:
 
 _REWRITTEN: Final = HOP_BY_HOP | {b"host", b"content-length"}
 _NEEDS_CARE: Final = HOP | UPGRADE | TE | TRAILER | MANAGED | TRANSFER_ENCODING
+CODING_NAMES: Final = frozenset({b"accept-encoding", b"range"})
 _WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 def upstream_head(request: Request, host: bytes) -> bytes:
     """The head as it goes to the server: request line, Host, headers, empty line."""
-    marks, length = request.marks, request.content_length
-    if request.headers_touched or marks & _NEEDS_CARE:
+    marks, length, method = request.marks, request.content_length, request.method
+    # The length is not what it was where a body has been counted that came without one, or was left out.
+    is_framed_anew = (length > 0) is not bool(marks & CONTENT_LENGTH)
+    if is_framed_anew or request.headers_touched or marks & _NEEDS_CARE:
         headers = _for_server(request)
         if length > 0 or (length == 0 and marks & CONTENT_LENGTH):
             headers.append((b"Content-Length", b"%d" % length))
         block = b"\r\n"
+        asks = not any(name.lower() in CODING_NAMES for name, _ in headers)
     else:
         headers = request._headers
         block = request.client.forwarded_block(request.host_header)
+        asks = not marks & CODING
+    request.asked_gzip = asks = asks and method != b"HEAD"
+    if asks:
+        block = b"Accept-Encoding: gzip\r\n" + block
     if length < 0:
         block = b"Transfer-Encoding: chunked\r\n" + block
-    elif not length and request.method in _WITH_BODY and not marks & CONTENT_LENGTH:
+    elif not length and method in _WITH_BODY and not marks & CONTENT_LENGTH:
         block = b"Content-Length: 0\r\n" + block
-    first = b"%b %b HTTP/1.1\r\nHost: %b" % (request.method, request.target, host)
+    first = b"%b %b HTTP/1.1\r\nHost: %b" % (method, request.target, host)
     return message(first, headers, block)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import gevent
+
 from workers.stream import Stream
 from workers.timers import TimerWheel
 
@@ -27,3 +29,4 @@ def linger(stream: Stream) -> None:
         if not data:
             return
         left -= len(data)
+    gevent.sleep(LINGER_SECONDS)  # who sends without end blocks now, and has time to find the answer

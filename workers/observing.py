@@ -34,8 +34,10 @@ class Observers:
         shared: SharedState,
         log: logging.Logger,
         live: Callable[[], Collection[str]],
+        *,
+        serves: bool = True,
     ) -> None:
-        """`live` gives the names of routers and services that exist."""
+        """`live` gives the names of routers and services that exist. `serves` False: no log file is touched."""
         self.metrics: Metrics | None = None
         self.access_log: AccessLog | None = None
         prometheus = static.metrics.prometheus if static.metrics is not None else None
@@ -45,7 +47,7 @@ class Observers:
             for name, point in static.entry_points.items():
                 if point.protocol == "tcp":
                     self.metrics.set_open(name, 0)
-        if static.access_log is not None:
+        if static.access_log is not None and serves:
             self.access_log = AccessLog.opened(static.access_log, shared, log)
 
     def for_entry_point(self, name: str, options: EntryPoint) -> EntryPointObserver | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from OpenSSL import SSL
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from workers.entrypoint import EntryPointServer
 
 _POSTGRES_REFUSED = b"N"
+_HTTP: Final = (b"", b"http/1.1", b"h2", b"http/1.0")
+"""What may come of ALPN where HTTP is served; nothing is HTTP/1."""
 
 
 class Served(Protocol):
@@ -142,7 +144,10 @@ class Opening:
                 connection = self._secure(stream, first, server.tls)
         client = Client(self._ip, self._port, connection is not None, self._server.name, self._policy, connection)
         born = None if connection else self._born
-        if connection is not None and connection.get_alpn_proto_negotiated() == b"h2":
+        protocol = connection.get_alpn_proto_negotiated() if connection is not None else b""
+        if protocol not in _HTTP:
+            raise StreamBroken("a protocol that is not HTTP was agreed upon, and no TCP router speaks it")
+        if protocol == b"h2":
             return Http2Connection(self.stream, client, self._options, self._server)
         return ServerConnection(self.stream, client, self._options, self._server, born)
 

@@ -44,6 +44,7 @@ class ServiceHandler:
 
     def __call__(self, exchange: Exchange) -> None:
         request = exchange.request
+        exchange.failure = None  # what another service or an attempt before could not do is history
         if request.method == b"CONNECT":
             _refuse(exchange, errors.CONNECT_REFUSED)
             return

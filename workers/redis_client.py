@@ -22,7 +22,7 @@ from gevent.threadpool import ThreadPool
 
 from config.middlewares_auth import ClientTLS
 from config.middlewares_traffic import REDIS_DEFAULTS, Redis
-from config.units import parse_duration
+from config.units import DurationError, parse_duration
 from workers.building import BuildError
 
 CALLS_AT_ONCE: Final = 10
@@ -192,8 +192,11 @@ def _endpoint(text: str) -> tuple[str, int]:
 
 
 def _timeout(text: str | None) -> float | None:
-    """Seconds; None for no limit."""
-    seconds = parse_duration(text) if text else 0.0
+    """Seconds; None for no limit. Raises BuildError."""
+    try:
+        seconds = parse_duration(text) if text else 0.0
+    except DurationError as error:
+        raise BuildError(f"redis: {error}") from error
     return seconds if seconds > 0 else None
 
 

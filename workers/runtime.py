@@ -201,7 +201,7 @@ class Runtime:
             stale.add(name)
         for name, state in list(self.services.items()) if middlewares or transports else ():
             if not state.middlewares.isdisjoint(middlewares) or state.transport in transports:
-                self.services[name] = ServiceState(name, state.config, state.servers)
+                self.services[name] = ServiceState(name, state.config, self.endpoints.get(name, []))
                 stale.add(name)
         for name, servers in changes.endpoints.items():
             if name not in stale and name in self.services and not self._swap_servers(name, servers or [], swaps):
@@ -294,6 +294,10 @@ class Runtime:
         for name in router.middlewares:
             if name in self.middlewares:
                 self.middlewares[name].failures.pop(router.name, None)
+
+    def attached_as(self, name: str) -> list[str]:
+        """Names of the copies that the router configured as `name` is attached as; its own if there are none."""
+        return [copy.name for copy in self._copies(name, self.configured.get(name))] or [name]
 
     def _copies(self, name: str, config: Router | None) -> Iterable[Copy]:
         if config is None:

@@ -10,7 +10,7 @@ import fcntl
 import os
 from typing import Final
 
-from workers.stream import Stream, StreamBroken
+from workers.stream import READ_BYTES, Stream, StreamBroken
 
 LEAST_BYTES: Final = 256 * 1024
 """Less is not worth a pipe."""
@@ -39,9 +39,14 @@ class Splice:
     def run(self) -> None:
         """Until all are moved or the source has ended, in whatever way, under the deadlines of both.
 
-        Raises StreamError where the target takes no more or a deadline passes.
+        Without a free descriptor they go through memory. Raises StreamError where the target takes no more or a
+        deadline passes.
         """
-        self._pipe = reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._pipe = reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            self._copy()
+            return
         try:
             _widen(writing)
             while self._left:
@@ -80,6 +85,18 @@ class Splice:
             else:
                 size -= taken
                 self.moved += taken
+
+    def _copy(self) -> None:
+        while self._left:
+            try:
+                data = self._source.read(min(self._left, READ_BYTES))
+            except StreamBroken:
+                return
+            if not data:
+                return
+            self._left -= len(data)
+            self._target.write(data)
+            self.moved += len(data)
 
     def __repr__(self) -> str:
         return f"<Splice {self.moved} moved, {self._left} left>"

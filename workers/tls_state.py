@@ -136,21 +136,5 @@ class TLSState:
 
 
 def _settings(name: str, options: config.TLSOptions | None) -> TLSSettings:
-    """Raises OptionError. An empty list of protocols is one that was not given."""
-    given = options or config.TLSOptions()
-    return judge.resolve(
-        judge.TLSOptions(
-            min_version=given.min_version,
-            max_version=given.max_version,
-            cipher_suites=given.cipher_suites,
-            curve_preferences=given.curve_preferences,
-            client_auth=judge.ClientAuth(
-                ca_files=given.client_auth.ca_files, client_auth_type=given.client_auth.client_auth_type
-            ),
-            sni_strict=given.sni_strict,
-            alpn_protocols=given.alpn_protocols or [],
-            disable_session_tickets=given.disable_session_tickets,
-        ),
-        name,
-        unserved=UNSERVED,
-    )
+    """Raises OptionError."""
+    return judge.resolve(options or config.TLSOptions(), name, unserved=UNSERVED)

@@ -35,10 +35,12 @@ from provider.translate import (
     traefik_service,
 )
 from provider.translate.contested import Contested, Owner
+from provider.translate.families import Families
 from provider.translate.guard import Guard
 from provider.translate.output import ROUTERS, SERVICES, Output
 from provider.translate.ownership import Name, Ownership
 from provider.translate.readers import Readers
+from provider.translate.usability import Part, Usability
 from provider.translate.view import View
 
 Translators = Mapping[str, Callable[[View, Any], Output]]
@@ -125,6 +127,7 @@ class Builder:
         self.readers = readers or Readers()
         self._outputs: dict[ObjectKey, Output] = {}
         self._guard = Guard()
+        self._usability, self._families = Usability(), Families()
 
     @property
     def routers(self) -> Contested[Router]:
@@ -162,6 +165,8 @@ class Builder:
         changes = Changes()
         touched: set[Name] = set()
         unsettled: set[ObjectKey] = set()
+        moved: set[ObjectKey] = set()
+        families: set[ObjectKey] = set()
         for key in sorted(keys):
             resource = store.get(*key)
             view = View(store, self._options)
@@ -176,11 +181,26 @@ class Builder:
             if resource is not None:
                 new.created, new.references = resource.metadata.creation_timestamp, view.references
             touched |= self._replace(key, new, exists=resource is not None, changes=changes)
+            if self._usability.replace(key, Part.of(new, view.places)):
+                moved.add(key)
+            families |= self._families.replace(new)
             if key in self._hidden:
                 unsettled.add(key)
-        for key in unsettled | self._ownership.judge(touched):
+        unsettled |= self._ownership.judge(touched)
+        for key in unsettled:
             self._settle(key, changes)
+        self._judge(moved, families, changes)
         return changes
+
+    def _judge(self, moved: set[ObjectKey], families: set[ObjectKey], changes: Changes) -> None:
+        """Say of objects what follows from others."""
+        outputs = self._outputs
+        told = {key for key in families if self._families.judge(outputs.get(key) or Output.of(key))}
+        if moved:
+            told |= self._usability.judge(moved)
+        for key in told:
+            changes.findings.add(key)
+            self._set_findings(key, outputs[key].report.findings if key in outputs else [])
 
     def _replace(self, key: ObjectKey, new: Output, *, exists: bool, changes: Changes) -> set[Name]:
         """Exchange the output of one object; the names that must be judged again."""
@@ -225,7 +245,8 @@ class Builder:
         return Owner(self._rank[key.kind], key.namespace, key.name, output.created)
 
     def _set_findings(self, key: ObjectKey, findings: list[Finding]) -> None:
-        found = findings + self._ownership.refusals(key).findings
+        others = (self._ownership.refusals(key), self._usability.errors(key), self._families.errors(key))
+        found = findings + [one for report in others for one in report.findings]
         if found:
             self.findings[key] = found
         else:

@@ -20,6 +20,7 @@ from provider.translate.output import ROUTERS, Output
 from provider.translate.references import check_namespace, middleware_references, tls_option_reference
 from provider.translate.route_findings import (
     check_match,
+    is_any_sound,
     note_child,
     note_class,
     note_duplicate,
@@ -69,6 +70,12 @@ class _Translation:
                 self._translate_route(route, f"spec.routes[{index}]", parents)
             except Rejected as error:
                 self._output.report.rejected(error)
+        if parents:
+            self._output.is_sound = is_any_sound(self._output)
+            if self._source.spec.tls is not None:
+                # Traefik takes such routers out before it builds any; their services stay
+                self._output.sections.pop(ROUTERS, None)
+                self._output.places.clear()
 
     def _translate_route(self, route: Route, field: str, parents: list[str]) -> None:
         """Add one route's router and services. Raises Rejected with the field's full path."""
@@ -79,6 +86,7 @@ class _Translation:
         service = self._service(name, route, f"{field}.services")
         tls = self._tls(spec.tls)
         self._warn(name, route, field)
+        self._output.places[name] = field
         self._output.routers[name] = http.Router(
             entry_points=spec.entry_points,
             middlewares=middlewares,
@@ -175,6 +183,7 @@ class _Translation:
         title = f"parent IngressRoute {namespace}/{parent.name}"
         check_namespace(self._holder, ObjectKey(INGRESS_ROUTE.name, namespace, parent.name), field)
         found = self._holder.view.ingress_route(namespace, parent.name)
+        self._output.parents.add(ObjectKey(INGRESS_ROUTE.name, namespace, parent.name))
         if found is None:
             raise Rejected(
                 "ParentNotFound", f"{title} does not exist", field=f"{field}.name", advice="create it first"

@@ -21,6 +21,7 @@ from provider.resources.traefik_middlewares import Middleware, MiddlewareSpec
 from provider.translate.conversion import Conversion, Converter
 from provider.translate.holder import Holder
 from provider.translate.middleware_auth import basic_auth, digest_auth, forward_auth
+from provider.translate.middleware_checks import CHECKS
 from provider.translate.middleware_references import chain, errors, plugin
 from provider.translate.middleware_traffic import circuit_breaker, compress, rate_limit, retry
 from provider.translate.output import Output
@@ -70,6 +71,7 @@ def translate(view: View, source: Middleware) -> Output:
         for service_name, service in conversion.services.items():
             output.put("http.services", service_name, service)
         output.put("http.middlewares", name, made)
+    output.judge("http.middlewares", name)
     return output
 
 
@@ -121,6 +123,14 @@ def _note_types(report: Report, made: middlewares.Middleware) -> None:
         for name in made.plugin:
             if name not in installed_plugins():
                 report.rejected(_unknown_plugin(name))
+        _note_unbuildable(report, types[0], made)
+
+
+def _note_unbuildable(report: Report, wire_name: str, made: middlewares.Middleware) -> None:
+    check = CHECKS.get(wire_name)
+    if check is not None:
+        for error in check(getattr(made, _FIELDS[wire_name])):
+            report.rejected(error.within(f"spec.{wire_name}"))
 
 
 def _unknown_plugin(name: str) -> Rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -11,10 +12,13 @@ from config.names import normalize, object_id
 from provider.findings import Rejected, Report
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_middlewares import MiddlewareTCP, MiddlewareTCPSpec
+from provider.translate.middleware_checks import networks
 from provider.translate.output import Output
+from provider.translate.refusals import refusal
 from provider.translate.typed import typed
 from provider.translate.view import View
 
+SECTION: Final = "tcp.middlewares"
 BY_PRECEDENCE: Final = {
     "ip_allow_list": "ipAllowList",
     "ip_white_list": "ipWhiteList",
@@ -27,14 +31,15 @@ def translate(view: View, source: MiddlewareTCP) -> Output:
     """Never raises Rejected: everything wrong ends in the output's findings."""
     metadata = source.metadata
     output = Output.of(ObjectKey("MiddlewareTCP", metadata.namespace, metadata.name))
+    name = normalize(object_id(metadata.namespace, metadata.name))
     try:
         spec = typed(output.report, source.spec, MiddlewareTCPSpec, "spec")
     except Rejected as error:
         output.report.rejected(error)
-        return output
-    _note(output.report, spec)
-    name = normalize(object_id(metadata.namespace, metadata.name))
-    output.put("tcp.middlewares", name, TCPMiddleware(**msgspec.structs.asdict(spec)))
+    else:
+        _note(output.report, spec)
+        output.put(SECTION, name, TCPMiddleware(**msgspec.structs.asdict(spec)))
+    output.judge(SECTION, name)
     return output
 
 
@@ -48,6 +53,9 @@ def _note(report: Report, spec: MiddlewareTCPSpec) -> None:
             advice="set one, such as ipAllowList",
         )
         report.rejected(none)
+    elif types[0] != "inFlightConn":
+        for error in _range_errors(spec):
+            report.rejected(error.within(f"spec.{types[0]}"))
     for ignored in types[1:]:
         report.warning(
             "TypeIgnored",
@@ -62,3 +70,12 @@ def _note(report: Report, spec: MiddlewareTCPSpec) -> None:
             field="spec.ipWhiteList",
             advice="write ipAllowList",
         )
+
+
+def _range_errors(spec: MiddlewareTCPSpec) -> Iterator[Rejected]:
+    """Of the list that counts."""
+    given = spec.ip_allow_list or spec.ip_white_list
+    ranges = given.source_range if given is not None else []
+    if not ranges:
+        yield refusal("SourceRangeMissing", "sourceRange is empty", "sourceRange", "list who may connect")
+    yield from networks(ranges, "sourceRange")

@@ -27,6 +27,15 @@ class Output:
     report: Report
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
     created: str = ""
+    fate: tuple[str, str] | None = None
+    """Section and name of what stands or falls with all that the object refers to."""
+    flaw: str = ""
+    """Why workers cannot build it, whatever it refers to; empty if they can."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Paths of the routes that HTTP routers were made of."""
+    parents: set[ObjectKey] = field(default_factory=set)
+    is_sound: bool = True
+    """Whether one of its routers at least can be built, as far as the object itself shows."""
     references: dict[Reference, str] = field(default_factory=dict)
 
     @classmethod
@@ -38,6 +47,12 @@ class Output:
         if type(value) is not SECTIONS[section].type:
             raise TypeError(f"{section} holds {SECTIONS[section].type.__name__}, not {type(value).__name__}")
         self.sections.setdefault(section, {})[name] = value
+
+    def judge(self, section: str, name: str) -> None:
+        """Say that `name` is the object's fate, and whether an error among the findings is its flaw."""
+        self.fate = section, name
+        first = next((one for one in self.report.findings if one.severity == "error"), None)
+        self.flaw = first.message if first is not None else ""
 
     def of_section(self, section: str) -> dict[str, Any]:
         return self.sections.get(section, {})

@@ -170,12 +170,13 @@ def _note_absent(holder: Holder, target: ObjectKey, field: str) -> None:
     if not holder.options.watches(target.namespace) or holder.view.has(*target):
         return
     near = _nearest(holder, target)
-    holder.report.warning(
+    absent = Rejected(
         "MiddlewareNotFound",
         f"{target.kind} {target.namespace}/{target.name} does not exist; routers that need it will be disabled",
         field=field,
         advice=f"did you mean {near}?" if near else "create it or correct the name",
     )
+    holder.report.rejected(absent)
 
 
 def _nearest(holder: Holder, target: ObjectKey) -> str:
@@ -198,19 +199,21 @@ def tls_option_reference(holder: Holder, reference: ObjectReference, field: str)
     if "@" in reference.name:
         return name
     if reference.name == DEFAULT:
-        holder.report.warning(
+        unnameable = Rejected(
             "DefaultOptionNamed",
             "the TLSOption default cannot be referred to; the routers will be disabled",
             field=f"{field}.name",
             advice="leave the options out: the default ones then apply",
         )
+        holder.report.rejected(unnameable)
     elif not holder.view.has(TLS_OPTION.name, namespace, reference.name):
-        holder.report.warning(
+        absent = Rejected(
             "TLSOptionNotFound",
             f"TLSOption {namespace}/{reference.name} does not exist; the routers will be disabled",
             field=f"{field}.name",
             advice="create it; until then connections to their hosts are closed",
         )
+        holder.report.rejected(absent)
     return name
 
 
@@ -225,6 +228,14 @@ def transport_reference(holder: Holder, name: str, kind: str, prefix: str = "") 
         check_provider_reference(holder, name, "serversTransport")
         return name
     check_foreign(holder, ObjectKey(kind, holder.namespace, name), "serversTransport")
+    if holder.options.watches(holder.namespace) and not holder.view.has(kind, holder.namespace, name):
+        absent = Rejected(
+            "ServersTransportNotFound",
+            f"{kind} {holder.namespace}/{name} does not exist; routers that need it will be disabled",
+            field=f"{prefix}serversTransport",
+            advice="create it or correct the name",
+        )
+        holder.report.rejected(absent)
     made = normalize(object_id(holder.namespace, name))
     holder.view.refer(_SECTIONS[kind], made, holder.namespace, f"{prefix}serversTransport")
     return made

@@ -12,6 +12,7 @@ from config.rule_matchers import HTTP, Table
 from config.rules import RuleError, parse
 from provider.findings import Rejected, Report
 from provider.resources.traefik import IngressRouteSpec, Observability
+from provider.translate.output import Output
 
 LARGEST_PRIORITY: Final = (1 << 63) - 1 - 1000
 """Above this Traefik keeps priorities for its own routers and disables those of users."""
@@ -104,9 +105,21 @@ def note_parent_service(report: Report, parent: str, field: str) -> None:
 
 def note_priority(report: Report, priority: int, field: str) -> None:
     if priority > LARGEST_PRIORITY:
-        report.warning(
+        too_large = Rejected(
             "PriorityTooLarge",
             f"priority {priority} is above {LARGEST_PRIORITY}, the router will be disabled",
             field=f"{field}.priority",
             advice="choose a smaller priority",
         )
+        report.rejected(too_large)
+
+
+def is_any_sound(output: Output) -> bool:
+    """Whether no error stands in the way of one router at least."""
+    fields = [one.field for one in output.report.findings if one.severity == "error"]
+    if any(not field.startswith("spec.routes[") for field in fields):
+        return False
+    return any(
+        not any(field == place or field.startswith(f"{place}.") for field in fields)
+        for place in output.places.values()
+    )

@@ -6,19 +6,30 @@ and the finding says what stands in its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from config import http
 from config.names import normalize, object_id
-from provider.findings import Report
+from provider.findings import Rejected, Report
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_transports import ForwardingTimeouts, ServersTransport, ServersTransportSpec
 from provider.translate.holder import Holder
 from provider.translate.output import Output
-from provider.translate.transport_parts import client_certificates, lenient_duration, root_authorities, spiffe
+from provider.translate.transport_parts import (
+    client_certificates,
+    judge,
+    lenient_duration,
+    pair_flaws,
+    root_authorities,
+    spiffe,
+    spiffe_flaws,
+    unbuildable,
+)
 from provider.translate.view import View
 from tls.ciphers import KNOWN_CIPHERS, VERSIONS
+from tls.client import client_settings
+from tls.options import OptionError
 
 SECTION: Final = "http.serversTransports"
 FALLBACK_MIN_VERSION: Final = "VersionTLS12"
@@ -52,8 +63,25 @@ def translate(view: View, transport: ServersTransport) -> Output:
         peer_cert_uri=spec.peer_cert_uri,
         spiffe=spiffe(spec.spiffe),
     )
-    output.put(SECTION, normalize(object_id(metadata.namespace, metadata.name)), value)
+    name = SECTION, normalize(object_id(metadata.namespace, metadata.name))
+    output.put(*name, value)
+    judge(output, name, _flaws(value, spec))
     return output
+
+
+def _flaws(value: http.ServersTransport, spec: ServersTransportSpec) -> Iterator[Rejected]:
+    yield from spiffe_flaws(spec.spiffe, "spec.spiffe")
+    yield from pair_flaws(value.certificates, "spec.certificatesSecrets")
+    try:
+        client_settings(
+            server_name=value.server_name,
+            cipher_suites=value.cipher_suites or None,
+            min_version=value.min_version,
+            max_version=value.max_version,
+            peer_cert_uri=value.peer_cert_uri,
+        )
+    except OptionError as error:
+        yield unbuildable(error.message, f"spec.{error.field}", error.advice)
 
 
 def _timeouts(report: Report, given: ForwardingTimeouts) -> http.ForwardingTimeouts:

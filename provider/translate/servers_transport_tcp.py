@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from config import layer4
 from config.names import normalize, object_id
+from provider.findings import Rejected
 from provider.resources.kinds import ObjectKey
-from provider.resources.traefik_transports import ProxyProtocol, ServersTransportTCP, TLSClientConfig
+from provider.resources.traefik_transports import (
+    ProxyProtocol,
+    ServersTransportTCP,
+    ServersTransportTCPSpec,
+    TLSClientConfig,
+)
 from provider.translate.holder import Holder
 from provider.translate.output import Output
-from provider.translate.transport_parts import client_certificates, lenient_duration, root_authorities, spiffe
+from provider.translate.services_layer4 import PROXY_PROTOCOL_VERSIONS
+from provider.translate.transport_parts import (
+    client_certificates,
+    judge,
+    lenient_duration,
+    pair_flaws,
+    root_authorities,
+    spiffe,
+    spiffe_flaws,
+    unbuildable,
+)
 from provider.translate.view import View
 
 SECTION: Final = "tcp.serversTransports"
@@ -32,8 +49,20 @@ def translate(view: View, transport: ServersTransportTCP) -> Output:
         termination_delay=delay,
         tls=_tls(holder, spec.tls),
     )
-    output.put(SECTION, normalize(object_id(metadata.namespace, metadata.name)), value)
+    name = SECTION, normalize(object_id(metadata.namespace, metadata.name))
+    output.put(*name, value)
+    judge(output, name, _flaws(value, spec))
     return output
+
+
+def _flaws(value: layer4.TCPServersTransport, spec: ServersTransportTCPSpec) -> Iterator[Rejected]:
+    given = value.proxy_protocol
+    if given is not None and given.version not in PROXY_PROTOCOL_VERSIONS:
+        message = f"there is no version {given.version} of the PROXY protocol"
+        yield unbuildable(message, "spec.proxyProtocol.version", "write 1 or 2")
+    if spec.tls is not None and value.tls is not None:
+        yield from spiffe_flaws(spec.tls.spiffe, "spec.tls.spiffe")
+        yield from pair_flaws(value.tls.certificates, "spec.tls.certificatesSecrets")
 
 
 def _proxy_protocol(given: ProxyProtocol | None) -> layer4.ProxyProtocol | None:

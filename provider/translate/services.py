@@ -163,12 +163,13 @@ def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) ->
 def _warn_of_absent(holder: Holder, namespace: str, name: str, field: str) -> None:
     """The name is kept, so that what refers to it shows up as disabled until the object is there."""
     if not holder.view.has(TRAEFIK_SERVICE.name, namespace, name):
-        holder.report.warning(
+        absent = Rejected(
             "TraefikServiceNotFound",
             f"there is no TraefikService {namespace}/{name}; what refers to it will be disabled",
             field=f"{field}.name",
             advice="create it or correct the name",
         )
+        holder.report.rejected(absent)
 
 
 def _duration(value: int | str | None, default: str, field: str) -> str:

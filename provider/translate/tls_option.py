@@ -22,6 +22,7 @@ from provider.translate.view import View
 from tls import options as judge
 
 SECTION: Final = "tls.options"
+_SERVER_ORDER: Final = "preferServerCipherSuites has no effect: the server's order always counts"
 SECRET_NAMES: Final = "spec.clientAuth.secretNames"  # noqa: S105 - a field's path
 
 
@@ -40,14 +41,16 @@ def translate(view: View, option: TLSOption) -> Output:
         alpn_protocols=spec.alpn_protocols,
         disable_session_tickets=spec.disable_session_tickets,
     )
-    _report_use(output.report, spec, options)
+    output.fate = SECTION, output_name(metadata.namespace, metadata.name)
+    output.flaw = _report_use(output.report, spec, options)
     try:
         check_may_be_default(view, "TLSOption", metadata.namespace, metadata.name)
         check_only_default(view, "TLSOption", metadata.namespace, metadata.name)
     except Rejected as error:
         output.report.rejected(error)
+        output.flaw = error.message
     else:
-        output.put(SECTION, output_name(metadata.namespace, metadata.name), options)
+        output.put(*output.fate, options)
     return output
 
 
@@ -63,32 +66,22 @@ def _client_auth(holder: Holder, auth: ClientAuth) -> tls.ClientAuth:
     return tls.ClientAuth(ca_files=authorities, client_auth_type=auth.client_auth_type)
 
 
-def _report_use(report: Report, spec: TLSOptionSpec, options: tls.TLSOptions) -> None:
+def _report_use(report: Report, spec: TLSOptionSpec, options: tls.TLSOptions) -> str:
+    """Why the workers cannot use it, empty if they can."""
     try:
-        settings = judge.resolve(_as_judged(spec, options))
+        settings = judge.resolve(options)
     except judge.OptionError as error:
-        report.rejected(_broken(error, options))
-        return
-    for warning in settings.warnings:
+        broken = _broken(error, options)
+        report.rejected(broken)
+        return broken.message
+    warnings = list(settings.warnings)
+    if spec.prefer_server_cipher_suites is not None:
+        warnings.append(_SERVER_ORDER)
+    for warning in warnings:
         field, _, message = warning.partition(": ")
         path = f"spec.{field}" if message else "spec"
         report.warning("OptionIgnored", message or warning, field=path, advice="correct or remove the field")
-
-
-def _as_judged(spec: TLSOptionSpec, options: tls.TLSOptions) -> judge.TLSOptions:
-    return judge.TLSOptions(
-        min_version=options.min_version,
-        max_version=options.max_version,
-        cipher_suites=options.cipher_suites,
-        curve_preferences=options.curve_preferences,
-        client_auth=judge.ClientAuth(
-            ca_files=options.client_auth.ca_files, client_auth_type=options.client_auth.client_auth_type
-        ),
-        sni_strict=options.sni_strict,
-        alpn_protocols=options.alpn_protocols or [],
-        disable_session_tickets=options.disable_session_tickets,
-        prefer_server_cipher_suites=spec.prefer_server_cipher_suites,
-    )
+    return ""
 
 
 def _broken(error: judge.OptionError, options: tls.TLSOptions) -> Rejected:

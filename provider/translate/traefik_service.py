@@ -20,7 +20,7 @@ from provider.resources.kinds import ObjectKey
 from provider.resources.traefik import LoadBalancerSpec
 from provider.translate import services
 from provider.translate.holder import Holder
-from provider.translate.output import Output
+from provider.translate.output import SERVICES, Output
 from provider.translate.references import OWN_SUFFIX
 from provider.translate.service_cycles import KIND, cycle_from
 from provider.translate.view import View
@@ -41,15 +41,20 @@ def translate(view: View, source: written.TraefikService) -> Output:
     namespace, name = source.metadata.namespace, source.metadata.name
     output = Output.of(ObjectKey(KIND, namespace, name))
     holder = Holder(view, namespace, output.report)
+    _fill(holder, output, name, source.spec)
+    output.judge(SERVICES, normalize(object_id(namespace, name)))
+    return output
+
+
+def _fill(holder: Holder, output: Output, name: str, spec: written.TraefikServiceSpec) -> None:
     try:
-        composition = _composition(holder, source.spec)
-        service = composition.make(holder, getattr(source.spec, composition.attribute), output.services)
+        composition = _composition(holder, spec)
+        service = composition.make(holder, getattr(spec, composition.attribute), output.services)
     except Rejected as error:
         output.report.rejected(error)
-        return output
-    _put(holder, output, normalize(object_id(namespace, name)), service, f"spec.{composition.key}")
+        return
+    _put(holder, output, normalize(object_id(holder.namespace, name)), service, f"spec.{composition.key}")
     _warn_of_cycle(holder, name, f"spec.{composition.key}")
-    return output
 
 
 def _composition(holder: Holder, spec: written.TraefikServiceSpec) -> Composition:

@@ -5,13 +5,17 @@ Each of these costs at most the item that is wrong. Findings have the item's ful
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from config.http import Spiffe
 from config.tls import Certificate
 from config.units import DurationError, format_duration, parse_duration
 from provider.findings import Rejected, Report
 from provider.resources import traefik_transports
 from provider.resources.traefik_transports import RootCA
+from provider.translate import pem
 from provider.translate.holder import Holder
+from provider.translate.output import Output
 from provider.translate.secrets import certificate, certificate_authority, config_map_authority
 
 
@@ -81,3 +85,33 @@ def lenient_duration(report: Report, value: int | str | None, default: str, fiel
 
 def spiffe(given: traefik_transports.Spiffe | None) -> Spiffe | None:
     return Spiffe(ids=given.ids, trust_domain=given.trust_domain) if given else None
+
+
+def judge(output: Output, name: tuple[str, str], flaws: Iterable[Rejected]) -> None:
+    """Report what keeps workers from building the transport; whoever names it is then disabled."""
+    output.fate = name
+    for flaw in flaws:
+        output.report.rejected(flaw)
+        output.flaw = output.flaw or flaw.message
+
+
+def pair_flaws(certificates: list[Certificate], field: str) -> Iterator[Rejected]:
+    """Pairs that cannot be shown. The Secret has been reported already, but not what follows."""
+    for index, one in enumerate(certificates):
+        flaw = pem.judge_pair(one.cert_file, one.key_file).flaw
+        if flaw:
+            yield unbuildable(f"a certificate cannot be used: {flaw}", f"{field}[{index}]", "correct the Secret")
+
+
+def spiffe_flaws(given: traefik_transports.Spiffe | None, field: str) -> Iterator[Rejected]:
+    if given is not None:
+        yield unbuildable(
+            "there is no SPIFFE workload API in this version of Pointsman",
+            field,
+            "write rootCAs, certificatesSecrets and peerCertURI",
+        )
+
+
+def unbuildable(message: str, field: str, advice: str) -> Rejected:
+    consequence = "services that name this transport will be disabled"
+    return Rejected("BrokenServersTransport", f"{message}; {consequence}", field=field, advice=advice)

@@ -8,7 +8,7 @@ builder keeps the former one and translates again when all of `missing` has arri
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from provider.options import TranslationOptions
 from provider.resources.core import ConfigMap, EndpointSlice, Node, Secret, Service, Unread
@@ -26,6 +26,8 @@ from provider.resources.kinds import (
 from provider.resources.traefik import IngressRoute
 from provider.store import ALL_NODES, Store, all_of, presence_of
 
+MOST_PLACES: Final = 100
+
 
 class Reference(NamedTuple):
     """The name of another object in the output; `namespace` is the one whose object is meant."""
@@ -38,10 +40,11 @@ class Reference(NamedTuple):
 class View:
     """Reads of one object's translation. `reads` also holds keys that were looked for and not found.
 
-    `references`: output names that the translation wrote down for objects of others, with the path of the field.
+    `references`: output names that the translation wrote down for objects of others, with the path of the field;
+    `places`: all such paths of one, as far as they are worth to be told.
     """
 
-    __slots__ = ("_store", "missing", "options", "reads", "references")
+    __slots__ = ("_store", "missing", "options", "places", "reads", "references")
 
     def __init__(self, store: Store, options: TranslationOptions) -> None:
         self._store = store
@@ -49,6 +52,7 @@ class View:
         self.reads: set[ObjectKey] = set()
         self.missing: set[ObjectKey] = set()
         self.references: dict[Reference, str] = {}
+        self.places: dict[Reference, list[str]] = {}
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """An object of a kind that routes: a custom resource or an Ingress."""
@@ -67,7 +71,11 @@ class View:
 
     def refer(self, section: str, name: str, namespace: str, field: str) -> None:
         """Note that the output will hold `name`, and that it means an object of `namespace`."""
-        self.references.setdefault(Reference(section, name, namespace), field)
+        reference = Reference(section, name, namespace)
+        self.references.setdefault(reference, field)
+        places = self.places.setdefault(reference, [])
+        if len(places) < MOST_PLACES:
+            places.append(field)
 
     def grants(self, namespace: str) -> list[ReferenceGrant]:
         """What the namespace allows to others."""

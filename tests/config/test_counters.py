@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from config import counters
 from config.control_page import SLOT_COUNT
-from config.counters import LONGEST_KEY_BYTES, CounterPage, RegionFull
+from config.counters import LONGEST_KEY_BYTES, CounterPage, RegionFull, Tally
 
 
 def test_counted_and_read() -> None:
@@ -66,6 +66,17 @@ def test_a_region_that_was_being_written_anew_is_empty() -> None:
     assert (list(region.keys()), page.read([0])) == ([], [])
     region.place(b"b", 1)
     assert page.read([0]) == [(b"b", (0.0,))]
+    region.close()
+
+
+def test_the_tally_is_one_for_all() -> None:
+    page = CounterPage.create()
+    region, tally = page.region(SLOT_COUNT - 1), page.tally()
+    region.values[region.place(b"a", 1)] = 1
+    tally[Tally.SCRAPES] += 2
+    tally[SLOT_COUNT - 1] += 3
+    assert (page.tally()[Tally.SCRAPES], sum(page.tally()[:SLOT_COUNT])) == (2, 3)
+    assert page.read([SLOT_COUNT - 1]) == [(b"a", (1.0,))]
     region.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config import networks
 from config.networks import NetworkError, address_of, parse_network
 
 
@@ -61,3 +62,12 @@ def test_what_go_refuses_is_refused(text: str) -> None:
 def test_a_peer_without_address_is_no_address() -> None:
     assert address_of("") is None
     assert address_of("@") is None
+
+
+def test_long_texts_are_not_remembered() -> None:
+    """X-Forwarded-For is the client's own, as long as a head may be."""
+    before = networks._remembered_address.cache_info().currsize
+    for number in range(50):
+        assert address_of(f"{number}" * 1000) is None
+        assert address_of(f"::1%{number}" + "x" * 1000) is None
+    assert networks._remembered_address.cache_info().currsize == before

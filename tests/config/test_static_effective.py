@@ -82,6 +82,18 @@ _NO_CLUSTER_SCOPE = {"disableClusterScopeResources": True}
             {"entryPoints": {"dns": {"address": ":53/udp", "udp": {"timeout": 0}}}},
             "entryPoints.dns.udp.timeout must be greater than zero",
         ),
+        (
+            {"metrics": {"prometheus": {"entryPoint": "dns"}}, "entryPoints": {"dns": {"address": ":53/udp"}}},
+            "metrics.prometheus.entryPoint names 'dns', which is for UDP (known: )",
+        ),
+        (
+            {"metrics": {"prometheus": {"buckets": [0.3, 0.1]}}},
+            "metrics.prometheus.buckets must be positive and in rising order",
+        ),
+        (
+            {"metrics": {"prometheus": {"headerLabels": {"user-agent": "User-Agent"}}}},
+            "metrics.prometheus.headerLabels holds 'user-agent', which cannot be the name of a label",
+        ),
         ({"ping": {"terminatingStatusCode": 99}}, "ping.terminatingStatusCode must be a status from 200 to 599"),
         ({"api": {"basePath": "traefik"}}, "api.basePath must begin with /"),
         ({"api": {"basePath": "/a b"}}, "api.basePath must begin with /"),
@@ -125,6 +137,21 @@ def test_what_is_probably_not_meant_is_remarked() -> None:
     ]
     assert list(remarks(from_mapping({"providers": {"kubernetesIngress": {}}}))) == []
     assert [remark.partition(":")[0] for remark in remarks(from_mapping({}))] == ["no provider is configured"]
+
+
+def test_a_resolver_that_is_not_there_is_remarked_upon() -> None:
+    """As in the original, which logs an error, the routers are served."""
+    points = {"web": {"address": ":443", "http": {"tls": {"certResolver": "le"}}}, "plain": {"address": ":80"}}
+    given = {"entryPoints": points, "providers": {"kubernetesCRD": {}}}
+    (remark,) = remarks(from_mapping(given))
+    assert remark.startswith("entryPoints.web.http.tls.certResolver: there is no certificate resolver le,")
+
+
+@pytest.mark.parametrize("given", [{}, {"advertisedPort": 443}])
+def test_http_3_is_refused_by_name(given: dict[str, Any]) -> None:
+    points = {"web": {"address": ":443", "http3": given}}
+    with pytest.raises(StaticError, match=r"entryPoints\.web\.http3.* does not have yet"):
+        from_mapping({"entryPoints": points})
 
 
 def test_providers_are_compared_without_regard_to_case() -> None:

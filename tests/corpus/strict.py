@@ -14,7 +14,7 @@ from typing import Final
 Header = tuple[str, str]
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_FIRST: Final = re.compile(rb"(" + _TOKEN + rb") (/[!-~]*|\*) HTTP/1\.1")
+_FIRST: Final = re.compile(rb"(" + _TOKEN + rb") (/[!-~\x80-\xff]*|\*) HTTP/1\.1")
 _LINE: Final = re.compile(rb"(" + _TOKEN + rb"): ?([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?|)")
 _SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,16}")
 _OURS: Final = ("accept-encoding", "x-forwarded-server")
@@ -82,7 +82,7 @@ class StrictReader:
         headers = tuple(sorted(_header(line) for line in lines))
         body = self._body(headers)
         shown = tuple(header for header in headers if header[0] not in _OURS)
-        return Seen(found[1].decode(), found[2].decode(), shown, body.decode("latin-1"))
+        return Seen(found[1].decode(), found[2].decode("latin-1"), shown, body.decode("latin-1"))
 
     def _body(self, headers: tuple[Header, ...]) -> bytes:
         hosts, lengths, codings = (

@@ -76,9 +76,7 @@ def seen_by_server(answer: Answer) -> dict[str, Any] | None:
     seen = json.loads(answer.body)
     if "target" not in seen:
         return None
-    seen["headers"] = sorted(
-        [name.lower(), value] for name, value in seen["headers"] if name.lower() != "accept-encoding"
-    )
+    seen["headers"] = sorted([name.lower(), value] for name, value in seen["headers"])
     return dict(seen)
 
 

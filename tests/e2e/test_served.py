@@ -49,13 +49,13 @@ class Served:
     def __init__(self, start: StartTree, directory: Path, upstream: Upstream) -> None:
         self._start = start
         self.file = directory / "all.yaml"
-        self._port = upstream.port
+        self.port = upstream.port
         self.write("PathPrefix(`/`)")
 
     def write(self, rule: str) -> None:
         """In one step: the provider never sees half a file."""
         part = self.file.with_name("part")
-        part.write_text(MANIFESTS.format(rule=rule, port=self._port))
+        part.write_text(MANIFESTS.format(rule=rule, port=self.port))
         part.replace(self.file)
 
     def start(self, *flags: str, **options: object) -> Tree:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import socketserver
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pytest
@@ -298,6 +301,12 @@ def test_failover_follows_the_health_check(stage: Stage) -> None:
             wait_until(lambda: {one.server for one in lines.ask("f")} == {"127.0.0.2"}, what="the main one serves")
 
 
+def use(member: Member) -> None:
+    """Wait for some requests to it."""
+    enough = member.hits + 5
+    wait_until(lambda: member.hits >= enough, what=f"{member.address} is used")
+
+
 @pytest.mark.behaviour("DP-122")
 def test_servers_come_and_go_under_load(stage: Stage) -> None:
     addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"]
@@ -310,9 +319,7 @@ def test_servers_come_and_go_under_load(stage: Stage) -> None:
             for turn in range(12):
                 pair = [addresses[turn % 4], addresses[(turn + 1) % 4]]
                 stage.kube.set_endpoints("default", "pool", pair, port=port)
-                new = members[pair[1]]
-                hits = new.hits
-                wait_until(lambda new=new, hits=hits: new.hits >= hits + 5, what="the new server is used")
+                use(members[pair[1]])
         assert load.failures == []
         assert set(load.answers) == {200}
 
@@ -337,3 +344,115 @@ def test_grpc_health(stage: Stage) -> None:
         with grpc.insecure_channel(f"127.0.0.1:{stage.port}") as channel:
             method: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
             assert method(b"", timeout=15) == b"\x08\x01"
+
+
+class Held(socketserver.ThreadingTCPServer):
+    """Answers /half with half a body, and the rest once `going_on` is set. Behind an upgrade bytes come back."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.going_on = threading.Event()
+        super().__init__(("127.0.0.1", 0), _HeldHandler)
+        self.port: int = self.server_address[1]
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.going_on.set()
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+
+class _HeldHandler(socketserver.BaseRequestHandler):
+    server: Held
+
+    def handle(self) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            piece = self.request.recv(65536)
+            if not piece:
+                return
+            head += piece
+        if b"upgrade: echo" in head.lower():
+            self.request.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+            )
+            while data := self.request.recv(65536):
+                self.request.sendall(data)
+        elif not head.startswith(b"GET /half "):
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+            assert self.server.going_on.wait(30)
+            self.request.sendall(b"rest")
+
+
+@pytest.mark.behaviour("DP-123")
+def test_what_is_under_way_outlives_its_router(stage: Stage) -> None:
+    with Held() as server:
+        stage.start(
+            EXTERNAL.format(name="held", host="127.0.0.1", port=server.port)
+            + ROUTE.format(name="held", reference=f"{{name: held, port: {server.port}}}")
+        )
+        address = ("127.0.0.1", stage.port)
+        with socket.create_connection(address, 20) as download, socket.create_connection(address, 20) as tunnel:
+            download.sendall(b"GET /half HTTP/1.1\r\nHost: held\r\nConnection: close\r\n\r\n")
+            wait_until(lambda: download.recv(65536, socket.MSG_PEEK).endswith(b"half"), what="half of it is there")
+            tunnel.sendall(b"GET / HTTP/1.1\r\nHost: held\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+            assert tunnel.recv(65536).startswith(b"HTTP/1.1 101 ")
+            stage.kube.delete("IngressRoute", "default", "held")
+            with stage.lines() as lines:
+                wait_until(lambda: {one.status for one in lines.ask("held")} == {404}, what="its router is gone")
+            tunnel.sendall(b"still here")
+            assert tunnel.recv(65536) == b"still here"
+            server.going_on.set()
+            received = b""
+            while piece := download.recv(65536):
+                received += piece
+            assert received.endswith(b"\r\n\r\nhalfrest")
+
+
+@pytest.mark.behaviour("DP-126")
+def test_a_verdict_outlives_reloads(stage: Stage) -> None:
+    """The original sends requests to a dead server for an interval after every reload; ours does not."""
+    check = f"{{path: {HEALTH_PATH}, interval: 1h, unhealthyInterval: 1h, timeout: 5s}}"
+    quick = f"{{path: {HEALTH_PATH}, interval: 1h, unhealthyInterval: 1h, timeout: 5s, headers: {{X-A: b}}}}"
+    with Member() as member:
+        member.status = 503
+        services = EXTERNAL.format(name="checked", host="127.0.0.1", port=member.port)
+        passive = "passiveHealthCheck: {maxFailedAttempts: 1, failureWindow: 1h}"
+
+        def route(check: str) -> str:
+            reference = f"{{name: checked, port: {member.port}, healthCheck: {check}, {passive}}}"
+            return ROUTE.format(name="checked", reference=reference)
+
+        stage.start(services + route(check))
+        with stage.lines() as lines:
+            wait_until(
+                lambda: {one.body for one in lines.ask("checked")} == {NO_SERVER}, what="a failure is enough"
+            )
+            stage.kube.apply(
+                services + route(check) + ROUTE.format(name="more", reference="{name: none, port: 1}")
+            )
+            other = "{name: checked, port: %d, strategy: p2c}" % member.port  # noqa: UP031 - braces
+            stage.kube.apply(ROUTE.format(name="probe", reference=other))
+            wait_until(lambda: {one.status for one in lines.ask("probe")} == {503}, what="the change is in force")
+            assert {one.body for one in lines.ask("checked")} == {NO_SERVER}
+        before = set(stage.tree.workers())
+        stage.tree.send(signal.SIGHUP)
+        stage.tree.wait_for(
+            lambda: len(now := set(stage.tree.workers())) == WORKERS and not now & before, "new workers"
+        )
+        stage.wait_ready()
+        asked = member.hits
+        with stage.lines() as lines:
+            assert {one.body for one in lines.ask("checked")} == {NO_SERVER}
+        assert member.hits == asked
+        stage.kube.apply(services + route(quick))  # another check is another matter
+        with stage.lines() as lines:
+            wait_until(lambda: lines.ask("checked") and member.hits > asked, what="it is tried again")

@@ -26,6 +26,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
+WORKERS = 4
 AUTHORITY = Authority()
 MANIFESTS = """
 apiVersion: traefik.io/v1alpha1
@@ -97,9 +98,9 @@ class Site:
         part.replace(self._directory / "all.yaml")
         return pair
 
-    def start(self, *flags: str) -> Tree:
+    def start(self, *flags: str, workers: int = 2) -> Tree:
         tree = self._start(
-            "--workers=2",
+            f"--workers={workers}",
             f"--providers.manifests.directory={self._directory}",
             "--ping.entryPoint=web",
             "--providers.providersThrottleDuration=0",
@@ -129,7 +130,7 @@ def visit(
     """One request on a connection of its own. Raises OSError as it comes."""
     with ExitStack() as stack:
         plain = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=15))
-        client = stack.enter_context(context.wrap_socket(plain, server_hostname=name, session=session))
+        client = stack.enter_context(context.wrap_socket(plain, server_hostname=name or None, session=session))
         client.sendall(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % name.encode())
         received = b""
         while not received.endswith((b"hello", b"\n")):
@@ -187,8 +188,8 @@ def test_a_route_that_is_broken_by_a_change_of_its_option(site: Site) -> None:
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
 def test_sessions_are_taken_up_by_every_worker(site: Site, version: ssl.TLSVersion) -> None:
-    """By the other worker, by the successor of one that was killed, and by those of a reload."""
-    tree = site.start()
+    """By the other workers, by the successor of one that was killed, and by those of a reload."""
+    tree = site.start(workers=WORKERS)
     port, context = tree.port(), client_context(only=version)
     session = visit(port, "blog.test", context).session
 
@@ -207,12 +208,34 @@ def test_sessions_are_taken_up_by_every_worker(site: Site, version: ssl.TLSVersi
     resume_everywhere()
     victim = tree.workers()[0]
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: victim not in tree.workers() and len(tree.workers()) == 2, what="a successor")
+    wait_until(lambda: victim not in tree.workers() and len(tree.workers()) == WORKERS, what="a successor")
     resume_everywhere()
     before = set(tree.workers())
     tree.send(signal.SIGHUP)
-    wait_until(lambda: len(tree.workers()) == 2 and not set(tree.workers()) & before, what="new workers")
+    wait_until(lambda: len(tree.workers()) == WORKERS and not set(tree.workers()) & before, what="new workers")
     resume_everywhere()
+
+
+def test_no_session_is_taken_up_under_another_option(site: Site) -> None:
+    """ADV-C: not for another name, not without a name, and not for the same name once its option has changed."""
+    tree = site.start(workers=WORKERS)
+    port, context = tree.port(), client_context(only=TLS13)
+    of_blog = visit(port, "blog.test", context).session
+    of_shop = visit(port, "shop.test", context).session
+    for _ in range(4 * WORKERS):  # whichever worker comes
+        assert not visit(port, "shop.test", context, of_blog).resumed
+        assert not visit(port, "blog.test", context, of_shop).resumed
+        assert not visit(port, "", context, of_shop).resumed
+    file, part = site._directory / "all.yaml", site._directory / "part"
+    part.write_text(file.read_text().replace("VersionTLS13}", "VersionTLS13, sniStrict: true}"))
+    of_shop = visit(port, "shop.test", context).session
+    part.replace(file)
+
+    def is_forgotten() -> bool:
+        return not visit(port, "shop.test", context, of_shop).resumed
+
+    wait_until(is_forgotten, what="the option changed")
+    assert visit(port, "blog.test", context, of_blog).resumed
 
 
 class Customers:
@@ -250,7 +273,7 @@ def test_no_handshake_fails_while_certificates_are_renewed_and_workers_replaced(
     tree = site.start()
     port = tree.port()
     with Customers(port) as one, Customers(port) as two:
-        for number in range(1, 21):
+        for number in range(1, 31):
             site.renew(f"number {number}")
             time.sleep(0.1)
         before = set(tree.workers())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -179,3 +180,23 @@ def test_the_environment_is_reduced_to_what_reaches_a_cluster() -> None:
     assert passed.pop("PYTHONPATH") == "/app:/lib"
     del environ["PYTHONPATH"], environ["DATABASE_PASSWORD"], environ["TRAEFIK_LOG_LEVEL"]
     assert passed == environ
+
+
+def test_a_machine_without_room_for_it_is_asked_again_later(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fork", refuse)
+        provider.start(b"static")
+        now = time.monotonic()
+        assert provider.pid == 0
+        assert 0 < provider.seconds_to_next_step(now) < 60
+        assert os.listdir("/proc/self/fd") == before
+        provider.manage(now + 60)
+        assert provider.pid == 0
+    provider.manage(now + 120)
+    assert provider.pid > 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +23,7 @@ from master.crew import LANE_SETTLE_SECONDS, LARGEST_CREW, Crew, NoWorkerStarts
 from master.generations import Generations
 from master.loop import Loop
 from master.sockets import Sockets
+from tests.forked import Forked
 from workers.worker import APPLIED, BOOTED, GeventWorker
 
 FAILED = 1 << 8
@@ -214,3 +218,47 @@ def test_heartbeats(crew: PaperCrew) -> None:
         worker.slot[Cell.HEARTBEAT_NS] = 5 * 10**9
     assert crew.is_alive(6.0, 30)
     assert not crew.is_alive(36.0, 30)
+
+
+@pytest.mark.parametrize("name", ["fork", "socketpair"])
+def test_a_machine_without_room_for_a_worker_is_asked_again_later(
+    crew: PaperCrew, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Neither the master nor the workers that there are end with it, and signals are heard as before."""
+
+    def refuse(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patched:
+        patched.setattr(os if name == "fork" else socket, name, refuse)
+        Crew._spawn(crew, 0)
+        now = time.monotonic()
+        assert 0 < crew.seconds_to_next_step(now) < 60
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    assert os.listdir("/proc/self/fd") == before
+    assert not crew.workers
+    crew.manage(1, now + 60)
+    assert crew.lanes() == [0]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_worker_never_returns_to_the_masters_code(
+    crew: PaperCrew, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    """Not even where there is no output, or none that takes its last words."""
+    returned = 42
+
+    def become() -> None:
+        stdout = open("/dev/full", "w") if is_full else None  # noqa: SIM115 - it is never closed
+        if stdout is not None:
+            stdout.write("last words")
+        monkeypatch.setattr(sys, "stdout", stdout)
+        try:
+            crew._become(GeventWorker(0, 0, 7, crew._page.slot(0), 0))
+        except BaseException:
+            os._exit(returned)
+
+    with Forked(become) as child:
+        assert child.exit_code() == 1

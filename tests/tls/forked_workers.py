@@ -14,11 +14,12 @@ import socket
 import ssl
 import sys
 
+from config.tls import ClientAuth, TLSOptions
 from tests.tls.handshakes import TLS12, TLS13, client_context
 from tests.tls.pki import Authority
 from tls.contexts import ContextCache
 from tls.hello import ClientHello, sniff
-from tls.options import ClientAuth, TLSOptions, resolve
+from tls.options import resolve
 from tls.selection import TLSTable
 from tls.server import ServerBase
 from tls.server_names import NameTable

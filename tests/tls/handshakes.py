@@ -14,11 +14,11 @@ from pathlib import Path
 
 from OpenSSL import SSL
 
+from config.tls import TLSOptions as Options
 from tests.tls.pki import Pair
 from tls.alerts import HandshakeRefused
 from tls.contexts import ContextCache
 from tls.hello import ClientHello, HelloSniffer, Sniffed
-from tls.options import TLSOptions as Options
 from tls.options import TLSSettings, resolve
 from tls.selection import TLSTable
 from tls.server import ServerBase, ServerConnection

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from OpenSSL import SSL
 
+from config.tls import ClientAuth, TLSOptions
 from tests.tls.pki import DAY, Authority, Pair
 from tls.client import ClientConnection, ClientContext, ClientSettings, PeerRefused, client_settings
 from tls.contexts import ContextCache
-from tls.options import ClientAuth, OptionError, TLSOptions, resolve
+from tls.options import OptionError, resolve
 from tls.server import Selection, ServerBase
 from tls.store import Bundle
 
@@ -94,6 +95,13 @@ def test_the_transports_server_name_stands_in_for_the_host() -> None:
     assert server.get_servername() == b"a.test"
     with pytest.raises(PeerRefused):
         meet(trusting(server_name="b.test"), "a.test", ROOT.issue("a.test"))
+
+
+@pytest.mark.parametrize("name", [".", "..", ".test", ".a.test"])
+def test_what_is_no_host_name_is_never_taken_for_any_host(name: str) -> None:
+    """To OpenSSL an empty name is no condition at all, and one that begins with a dot means all names below."""
+    with pytest.raises(SSL.Error, match="cannot be verified"):
+        meet(trusting(server_name=name), "a.test", ROOT.issue("a.test"), sni="a.test")
 
 
 def test_refused_certificates_say_why() -> None:

@@ -2,19 +2,18 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
+from config.tls import ClientAuth, TLSOptions
 from tests.tls.pki import Authority
 from tls import ciphers, openssl
 from tls.options import (
-    ClientAuth,
     ClientAuthType,
     OptionError,
-    TLSOptions,
-    parse_options,
     resolve,
 )
 
@@ -132,39 +131,14 @@ def test_client_auth_defaults_and_errors() -> None:
 
 def test_alpn_protocols() -> None:
     assert resolve(TLSOptions(alpn_protocols=["mqtt", "mqtt"])).alpn == (b"mqtt",)
+    assert resolve(TLSOptions(alpn_protocols=[])).alpn == ()
     assert resolve(TLSOptions(), unserved={"h2"}).alpn == (b"http/1.1", b"acme-tls/1")
     assert failure(TLSOptions(alpn_protocols=["x" * 256])).field == "alpnProtocols[0]"
 
 
-def test_documents_in_the_originals_spelling() -> None:
-    document = {
-        "minVersion": "VersionTLS13",
-        "cipherSuites": [],
-        "curvePreferences": ["X25519"],
-        "clientAuth": {"caFiles": [CA], "clientAuthType": "VerifyClientCertIfGiven"},
-        "sniStrict": True,
-        "alpnProtocols": ["http/1.1"],
-        "disableSessionTickets": True,
-        "preferServerCipherSuites": True,
-    }
-    settings = resolve(parse_options(document))
-    assert settings.min_version == 0x0304
-    assert settings.sni_strict
-    assert not settings.tickets
-    assert "preferServerCipherSuites" in settings.warnings[0]
-
-
 def test_an_empty_document_is_the_default_option() -> None:
     """ADV-C: an empty option is the default one, not an absent one."""
-    assert resolve(parse_options({})) == resolve(TLSOptions())
-
-
-def test_wrong_types_name_their_field() -> None:
-    with pytest.raises(OptionError) as caught:
-        parse_options({"clientAuth": {"caFiles": "text"}})
-    assert caught.value.field == "clientAuth.caFiles"
-    with pytest.raises(OptionError):
-        parse_options([])
+    assert resolve(msgspec.convert({}, TLSOptions)) == resolve(TLSOptions())
 
 
 VARIANTS = [

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from config.tls import ClientAuth, TLSOptions
 from tests.tls.handshakes import Server, client_context
 from tests.tls.pki import Authority
 from tls.alerts import UNRECOGNIZED_NAME, HandshakeRefused, alert_record
 from tls.hello import ClientHello
-from tls.options import ClientAuth, TLSOptions, resolve
+from tls.options import resolve
 from tls.selection import OptionClaim, TLSTable, assign_options
 from tls.server_names import NameTable, normalize_server_name
 from tls.store import Bundle, CertificateStore

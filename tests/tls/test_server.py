@@ -10,9 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
+from config.tls import ClientAuth, TLSOptions
 from tests.tls.handshakes import TLS12, TLS13, Server, client_context
 from tests.tls.pki import DAY, Authority, Pair
-from tls.options import ClientAuth, TLSOptions, resolve
+from tls.options import resolve
 from tls.server import Selection
 from tls.server_names import NameTable
 from tls.store import Bundle, CertificateStore
@@ -95,6 +96,8 @@ def test_alpn() -> None:
     assert ours.shake("a.test", client_context(alpn=["http/1.1", "h2"])).alpn == "h2"
     assert ours.shake("m.test", client_context(alpn=["postgresql", "http/1.1"])).alpn == "http/1.1"
     assert ours.shake("m.test", client_context(alpn=["h2"])).alert == "no application protocol"
+    without = server(m=TLSOptions(alpn_protocols=[]))
+    assert without.shake("m.test", client_context(alpn=["foo", "h2"])).alpn is None
 
 
 def test_a_protocol_that_is_not_served_is_never_chosen() -> None:

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.tls import TLSOptions
 from tests.tls.handshakes import Server, client_context
 from tests.tls.pki import Authority, Kind
 from tls.alerts import HandshakeRefused
 from tls.certificates import Certificate
 from tls.generated import DEFAULT_COMMON_NAME, generate_default_certificate
-from tls.options import TLSOptions, resolve
+from tls.options import resolve
 from tls.store import Bundle, CertificateStore
 
 ROOT = Authority()

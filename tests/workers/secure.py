@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from gevent import ssl
 
+from config.tls import TLSOptions
 from tests.tls.pki import Authority, Pair
-from tls.options import TLSOptions, TLSSettings, resolve
+from tls.options import TLSSettings, resolve
 from tls.selection import TLSTable
 from tls.server_names import NameTable
 from tls.store import Bundle, CertificateStore

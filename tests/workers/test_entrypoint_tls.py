@@ -176,6 +176,10 @@ def test_alpn() -> None:
         assert (none.socket.selected_alpn_protocol(), none.get().status) == (None, 200)
         older = here.secure_client(client_context(alpn=["foo", "http/1.1"]), "a.test")
         assert (older.socket.selected_alpn_protocol(), older.get().status) == ("http/1.1", 200)
+        mqtt = settings("mqtt", alpn_protocols=["mqtt"])
+        here.server.tls_table = table(options=[mqtt], hosts={"m.test": "mqtt"})
+        assert here.secure_client(client_context(alpn=["mqtt"]), "m.test").is_closed()
+        assert here.secure_client(client_context(), "m.test").get().status == 200
         both = here.secure_client(client_context(alpn=["http/1.1", "h2"]), "a.test")
         assert both.socket.selected_alpn_protocol() == "h2"
 
@@ -238,6 +242,21 @@ def test_a_client_that_stalls_before_the_end_of_its_hello_is_closed(sent: bytes)
         assert client.hears_nothing(0.05)
         here.clock.advance(1.5)
         assert client.is_closed()
+
+
+def test_a_hello_of_one_byte_a_second_is_cut_at_the_deadline() -> None:
+    """ADV-F: bytes that keep coming buy no time, and cost the others nothing."""
+    with stage(options=timeouts()) as here:
+        slow = here.client()
+        wait_until(opening_at(here, tls=False), pause=gevent.sleep)
+        for byte in hello()[:5]:
+            slow.send(bytes((byte,)))
+            here.clock.advance(1)
+            other = here.secure_client(client_context(), "a.test")
+            assert other.get().status == 200
+            other.close()
+        here.clock.advance(1)
+        assert slow.is_closed()
 
 
 @pytest.mark.parametrize(("read", "write", "limit"), [(5, 0, 5), (60, 3, 3), (2, 9, 2), (0, 4, 4)])

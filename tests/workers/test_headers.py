@@ -52,6 +52,8 @@ def sent(*lines: bytes, touch: bool = False, **options: object) -> dict[bytes, l
         found.setdefault(name.lower(), []).append(value)
     if touch:
         assert found.pop(b"x-touched") == [b"1"]
+    if request.asked_gzip:
+        assert found.pop(b"accept-encoding") == [b"gzip"]
     return found
 
 

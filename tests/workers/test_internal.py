@@ -73,6 +73,9 @@ def test_noop_is_a_teapot() -> None:
         ({"ping": {"manualRouting": True}}, []),
         ({"api": {}}, []),
         ({"api": {"insecure": True}}, ["api@internal"]),
+        ({"metrics": {"prometheus": {}}}, ["prometheus@internal"]),
+        ({"metrics": {"prometheus": {"manualRouting": True}}}, []),
+        ({"metrics": {}}, []),
     ],
     ids=str,
 )
@@ -84,6 +87,7 @@ def test_a_feature_that_is_off_says_so() -> None:
     services = InternalServices(from_mapping({}), ControlPage.create(), noop)
     assert services("api@internal") == "api is not enabled"
     assert services("ping@internal") == "ping is not enabled"
+    assert services("prometheus@internal") == "prometheus is not enabled"
     assert services("zz@internal") == "unknown internal service zz@internal"
     assert services("noop@internal") is noop
 
@@ -98,6 +102,14 @@ CHANGES = Changes(
     services={"s" + P: balancer(strategy="wrr")},
     endpoints={"s" + P: servers(1)},
 )
+
+
+@pytest.mark.behaviour("OP-33")
+@pytest.mark.parametrize("is_on", [True, False])
+def test_features_of_the_overview(is_on: bool) -> None:
+    static: dict[str, Any] = {"accessLog": {}, "metrics": {"prometheus": {}}} if is_on else {}
+    data = json.loads(answered(api_of({}, Changes(), **static), b"/api/overview").body)
+    assert data["features"] == {"tracing": "", "metrics": "Prometheus" if is_on else "", "accessLog": is_on}
 
 
 @pytest.mark.behaviour("OP-34")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,8 @@ from config.http import (
     Service,
     WeightedEntry,
 )
+from config.middlewares import Middleware
+from config.middlewares_traffic import RateLimit
 from config.static_entrypoint import EncodedCharacters
 from config.tls import TLSOptions
 from tests.workers.fakes import FakeExchange, balancer, environment, router, servers, weighted
@@ -406,3 +409,77 @@ def _seen(made: Runtime) -> object:
     }
     services = {name: (one.config, one.servers) for name, one in made.services.items()}
     return tables, routers, options, services
+
+
+def test_new_servers_do_not_heal_a_service_without_its_middleware() -> None:
+    service = msgspec.structs.replace(balancer(), middlewares=["absent"])
+    first = runtime({"a": router()}, {"s": service}, {"s": servers(1)})
+    second = first.updated(2, Changes(endpoints={"s" + P: servers(2)}), lambda: None)
+    third = second.updated(3, Changes(routers={"b" + P: router("Host(`b`)")}), lambda: None)
+    missing = [f'middleware "absent{P}" does not exist']
+    assert third.services["s" + P].errors == missing
+    assert [third.routers[name + P].errors for name in "ab"] == [missing, missing]
+    assert {name for name, one in third.routers.items() if one.route is not None} == set()
+
+
+def test_servers_that_go_are_chosen_until_the_others_are_there() -> None:
+    """Building the next configuration lets requests run: they must not see half of it."""
+    first = runtime({"a": router()}, {"s": balancer()}, {"s": servers(1, 2)})
+    balanced = first.services["s" + P].balanced
+    assert balanced is not None
+    before = balanced.balancer
+    gone = [Server(url=one.url, fenced=True, weight=0) for one in servers(1, 2)]
+    seen: list[bool] = []
+
+    def pause() -> None:
+        if balanced.balancer is before:
+            seen.append(before.is_up and before.pick(FakeExchange()) is not None)
+
+    first.updated(2, Changes(endpoints={"s" + P: gone}, routers={"b" + P: router("Host(`b`)")}), pause)
+    assert seen
+    assert all(seen)
+    assert not balanced.balancer.is_up
+    assert balanced.balancer.pick(FakeExchange()) is None
+
+
+def test_a_service_that_nothing_can_reach_is_not_watched() -> None:
+    check = HealthCheck(path="/", interval="1h")
+    where = environment()
+    broken = msgspec.structs.replace(balancer(health_check=check), middlewares=["absent"])
+    first = runtime({"a": router()}, {"s": broken}, {"s": servers(1)}, where)
+    assert not where.health._watched
+    whole = balancer(health_check=check)
+    second = first.updated(2, Changes(services={"s" + P: whole}), lambda: None)
+    assert len(where.health._watched) == 1
+    second.updated(3, Changes(services={"s" + P: None}), lambda: None)
+    assert not where.health._watched
+
+
+def test_copies_for_entry_points_have_budgets_of_their_own() -> None:
+    """Where an entry point has a say in its routers each has a copy there, and each copy its own middlewares."""
+    limit = Middleware(rate_limit=RateLimit(average=1, period="1h", burst=2))
+    where = environment(models={"web": Model()})
+    changes = Changes(
+        routers={"a" + P: router(middlewares=["limit"])},
+        services={"s" + P: weighted()},
+        middlewares={"limit" + P: limit},
+    )
+    made = Runtime(where).updated(1, changes, lambda: None)
+    assert sorted(made.routers) == ["a" + P, "web-a" + P]
+
+    def statuses(name: str) -> list[int]:
+        exchanges = [from_peer() for _ in range(4)]
+        route = made.routers[name].route
+        assert route is not None
+        for exchange in exchanges:
+            route.handler(exchange)
+        return [exchange.status for exchange in exchanges]
+
+    assert statuses("web-a" + P) == [503, 503, 429, 429]  # the service has nobody
+    assert statuses("a" + P) == [503, 503, 429, 429]
+
+
+def from_peer() -> FakeExchange:
+    exchange = FakeExchange()
+    exchange.request.client = type("Peer", (), {"ip": "10.1.2.3"})()
+    return exchange

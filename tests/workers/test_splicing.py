@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import gevent
 import pytest
 
@@ -244,3 +247,29 @@ def test_only_plain_streams_are_spliced() -> None:
     assert splicing.can_splice(plain, plain)
     assert not splicing.can_splice(plain, other)
     assert not splicing.can_splice(other, plain)
+
+
+def test_without_a_free_descriptor_bodies_go_through_memory(
+    moved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    seen: list[bytes] = []
+
+    def server(peer: Peer) -> None:
+        seen.append(body_of(peer.read_head(), peer))
+        peer.send(HEAD + BODY)
+        peer.read_head()
+        peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        peer.read_to_end()
+
+    monkeypatch.setattr(os, "pipe2", refuse)
+    with Stage(server) as stage:
+        client = stage.client()
+        client.send(POST + BODY)
+        assert client.response().body == BODY
+        assert client.get().status == 204
+    assert seen == [BODY]
+    assert len(moved) == 2
+    assert all(count > SIZE - 200_000 for count in moved)

@@ -132,12 +132,14 @@ static int says(const Line *line, const char *text)
     return line->value_bytes == (Py_ssize_t)strlen(text) && memcmp(line->value, text, line->value_bytes) == 0;
 }
 
-/* Digits alone, no more than any machine counts; -1 for anything else. */
+/* Digits alone as one would write them, no more than any machine counts; -1 for anything else. */
 static long long length_of(const Line *line)
 {
     long long length = 0;
     Py_ssize_t index;
     if (line->value_bytes < 1 || line->value_bytes > LONGEST_LENGTH_DIGITS)
+        return -1;
+    if (line->value[0] == '0' && line->value_bytes > 1)
         return -1;
     for (index = 0; index < line->value_bytes; index++) {
         if (line->value[index] < '0' || line->value[index] > '9')

@@ -29,6 +29,7 @@ from workers.splicing import LEAST_BYTES
 from workers.stream import READ_BYTES, Stream, StreamBroken, StreamError
 from workers.timers import NEVER, TimerWheel
 from workers.tunnel import Tunnel
+from workers.unzipping import unzipped
 from workers.upstream.pool import UpstreamConnection
 
 EXPECT_TICKS: Final = TimerWheel.ticks(1.0)
@@ -73,6 +74,8 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
             note.origin_status = status
             if note.keeps_headers:
                 note.origin_headers = received_lines(response)
+        if request.asked_gzip:
+            exchange = unzipped(exchange, response)
         if status == 101:
             _switch_protocols(exchange, stream, response, body, pump)
         elif (

@@ -24,6 +24,7 @@ from workers.exchange import UNKNOWN_LENGTH, Header, Request
 from workers.forwarded import Client
 from workers.headers import (
     CONNECTION,
+    CONTENT_LENGTH,
     EXPECT,
     HOST,
     KINDS,
@@ -39,6 +40,7 @@ from workers.headers import (
     values_of,
 )
 from workers.http1 import grammar
+from workers.http1.grammar import LONGEST_LENGTH_DIGITS
 from workers.http1.heads import CHUNKED, reader
 from workers.http1.target import TargetPolicy, canonical_host, resolve_target
 
@@ -184,6 +186,11 @@ def _admitted(
         elif kind == CONNECTION:
             if header[1] != b"keep-alive" or not minor_version:
                 marks |= CONNECTION
+        elif kind == CONTENT_LENGTH:
+            if len(header[1]) > LONGEST_LENGTH_DIGITS:
+                return errors.MALFORMED_REQUEST
+            marks |= kind
+            keep((header[0], b"%d" % content_length))  # no server is to think that 010 is eight
         else:
             marks |= kind
             if kind != TRANSFER_ENCODING:
@@ -230,7 +237,7 @@ def _special(request: Request, headers: Sequence[Header]) -> Failure | None:
     """What headers that are not simply passed on ask for; None if the request is to be served."""
     marks = request.marks
     if marks & TRANSFER_ENCODING:
-        if request.minor_version == 0:
+        if request.minor_version == 0 or marks & CONTENT_LENGTH:  # the C parser lets `identity` pass
             return errors.MALFORMED_REQUEST
         codings = values_of(headers, TRANSFER_ENCODING)
         if len(codings) > 1 or codings[0].lower() != b"chunked":

@@ -112,9 +112,9 @@ class Http1Exchange(Exchange):
 
     def _read_more(self) -> bytes:
         connection = self._connection
-        if self.request.expect_continue and not self._continued:
-            self._continue()
         try:
+            if self.request.expect_continue and not self._continued:
+                self._continue()
             data = connection.stream.read()
         except StreamTimeout as error:
             raise ProxyError(errors.BODY_TIMEOUT) from error
@@ -192,7 +192,7 @@ class Http1Exchange(Exchange):
         status, length = head.status, head.content_length
         self.status = status
         old = not request.minor_version
-        tail = b"Content-Length: %d\r\n" % length if length >= 0 and status != 204 else b""
+        tail = b"Content-Length: %d\r\n" % length if length >= 0 and status not in _WITHOUT_BODY else b""
         if status in _WITHOUT_BODY or request.method == b"HEAD":
             self._silent = True
             body = b""

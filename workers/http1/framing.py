@@ -21,7 +21,7 @@ LONGEST_TRAILERS_BYTES: Final = 65536
 MOST_EXTENSION_BYTES: Final = 16384
 """Extensions of one whole body that were paid for by nothing: more is an attack on the CPU."""
 
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?")
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*|;[\t -~\x80-\xff]*)")
 _FORBIDDEN_TRAILERS: Final = frozenset(
     {
         b"host",

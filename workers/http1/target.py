@@ -106,6 +106,8 @@ def _other_form(request: Request) -> bytes | Failure:
         if match is None:
             return errors.MALFORMED_REQUEST
         authority, rest = match.groups()
+        if b"%" in authority:
+            return errors.MALFORMED_REQUEST  # another one might decode it, and see another host
         rest = rest if rest.startswith(b"/") else b"/" + rest
     host = canonical_host(authority)
     if not host:

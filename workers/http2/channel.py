@@ -32,6 +32,7 @@ class Channel:
 
     __slots__ = (
         "_buffer",
+        "_declined_until",
         "_has_turn",
         "_link",
         "_reader",
@@ -68,6 +69,7 @@ class Channel:
         self._sender: greenlet | None = None
         self._has_turn = False
         self.read_deadline = self.write_deadline = self._sender_until = self.scheduled = NEVER
+        self._declined_until = NEVER
 
     # Reading the body
 
@@ -236,14 +238,27 @@ class Channel:
         if reason:
             raise reason
 
+    def decline(self, until: int) -> None:
+        """All is said: what still comes is thrown away, and at the tick `until` the peer is told to stop.
+
+        Not at once: clients have taken a reset behind a complete answer for its failure.
+        """
+        self.discard()
+        self._declined_until = until
+        if until < self.scheduled:
+            self._link.wheel.schedule(self, until)
+
     def on_tick(self, tick: int) -> int:
         """For the wheel: what waits too long is woken."""
-        due = NEVER
+        due = self._declined_until
+        if due <= tick:
+            self.reset(ErrorCode.NO_ERROR)
+            return NEVER
         if self._reader is not None:
             if self.read_deadline <= tick:
                 self._wake_reader(StreamTimeout("read"))
             else:
-                due = self.read_deadline
+                due = min(due, self.read_deadline)
         if self._sender is not None:
             if self._sender_until <= tick:
                 self._wake_sender(StreamTimeout("write"))
@@ -289,6 +304,11 @@ class Channel:
             raise StreamFault(self.id, ErrorCode.FLOW_CONTROL_ERROR, "more than the window")
         if expected >= 0 and (self.received_bytes > expected or (end_stream and self.received_bytes != expected)):
             raise StreamFault(self.id, ErrorCode.PROTOCOL_ERROR, "the body is not as long as announced")
+        if self._declined_until < NEVER:
+            self._link.credit(size + padding_bytes)
+            if end_stream:
+                self._link.forget(self)
+            return
         if size:
             if not self._buffer:
                 self._buffer = data
@@ -307,6 +327,8 @@ class Channel:
         if self.expected_bytes >= 0 and self.received_bytes != self.expected_bytes:
             raise StreamFault(self.id, ErrorCode.PROTOCOL_ERROR, "the body is not as long as announced")
         self.remote_ended = True
+        if self._declined_until < NEVER:
+            self._link.forget(self)
         self._wake_reader()
 
     def break_off(self, reason: StreamError) -> None:

@@ -71,6 +71,8 @@ class ClientLink(Link):
         self._on_end: Callable[[ClientLink], None] | None = on_end
         self._on_ready = on_ready
         self._is_leaving = False
+        self._is_deaf = False
+        """The server processes no new streams, or nobody reads its answers any more."""
         self._has_settings = False
         self._awaits_pong = False
         self._failure: Failure = errors.CLOSED_EARLY
@@ -98,8 +100,11 @@ class ClientLink(Link):
         return ClientCall(self, self.is_used)
 
     def start(self, call: ClientCall) -> Channel:
-        """A stream for a call that is about to send its head. Raises StreamBroken: nothing has been sent."""
-        if self.stream.closed or self._is_leaving or self.largest_stream >= frames.LARGEST_STREAM - 2:
+        """A stream for a call that is about to send its head. Raises StreamBroken: nothing has been sent.
+
+        A call that has begun may start on a link that we have retired in the meantime: it was promised its place.
+        """
+        if self.stream.closed or self._is_deaf or self.largest_stream >= frames.LARGEST_STREAM - 2:
             self._leave()
             raise StreamBroken("the connection takes no more requests")
         self.largest_stream += 2 if self.largest_stream else 1
@@ -130,6 +135,7 @@ class ClientLink(Link):
         except StreamError as error:
             reason = str(error)
         finally:
+            self._is_deaf = True
             self._leave()
             self._abandon(reason or "the server closed the connection")
             self._say_goodbye(code)
@@ -249,6 +255,7 @@ class ClientLink(Link):
         """Whatever comes from the server shows that it is there."""
 
     def on_goaway(self, last_stream: int, code: int) -> None:
+        self._is_deaf = True
         self._leave()
         for channel in [one for one in self.channels.values() if one.id > last_stream]:
             self.forget(channel)

@@ -21,6 +21,7 @@ from workers.http2.hpack import Field
 from workers.http2.responses import request_fields
 from workers.stream import StreamBroken, StreamError
 from workers.timers import TimerWheel
+from workers.unzipping import unzipped
 
 if TYPE_CHECKING:
     from workers.http2.client import ClientLink
@@ -72,6 +73,8 @@ class ClientCall:
                 exchange.note.origin_status = response.status
                 if exchange.note.keeps_headers:
                     exchange.note.origin_headers = received_lines(response)
+            if exchange.request.asked_gzip:
+                exchange = unzipped(exchange, response)
             self._relay(exchange, channel, response)
         finally:
             exchange.upstream = None

@@ -99,7 +99,7 @@ class Http2Exchange(Exchange):
         status, length = head.status, head.content_length
         self.status = status
         fields = fields_of(status, head.headers)
-        if length >= 0 and status != 204:
+        if length >= 0 and status not in _WITHOUT_BODY:
             fields.append((b"content-length", b"%d" % length, False))
         if head.trailer:
             fields.append((b"trailer", head.trailer, False))

@@ -74,9 +74,9 @@ class Outbox:
     def _write(self) -> None:
         stream, pieces = self._stream, self._pieces
         try:
-            if self._stall_ticks < NEVER:
-                stream.set_write_deadline(stream.wheel.tick + self._stall_ticks)
             while pieces and not self.broken:
+                if self._stall_ticks < NEVER:
+                    stream.set_write_deadline(stream.wheel.tick + self._stall_ticks)
                 data = b"".join(pieces)
                 pieces.clear()
                 self.size = 0

@@ -26,13 +26,17 @@ from workers.http2.hpack import Field
 from workers.http2.link import Limits, Link
 from workers.http2.requests import Http2Request, Malformed, check_trailers, request_from
 from workers.stream import Stream, StreamError
-from workers.timers import NEVER
+from workers.timers import NEVER, TimerWheel
 
 if TYPE_CHECKING:
     from workers.forwarded import Client
 
 RESET_BURST: Final = 500
 RESETS_PER_SECOND: Final = 50.0
+DECLINE_TICKS: Final = TimerWheel.ticks(1.0)
+"""So long a client that has its answer may go on sending, within the window that it has."""
+MOST_DECLINED: Final = 64
+"""Such streams of one connection."""
 
 
 class ServingLink(Link):
@@ -185,6 +189,9 @@ class ServingLink(Link):
             exchange.respond_error(failure)
         except StreamError:
             exchange.abort()
+        except Exception:  # a hook: the client must hear of the end all the same
+            self.site.report_crash(exchange.request)
+            exchange.abort()
 
     def _end(self, exchange: Http2Exchange) -> None:
         channel = exchange.channel
@@ -199,11 +206,13 @@ class ServingLink(Link):
             self.rest()
 
     def _close(self, channel: Channel) -> None:
-        """The answer is on its way, or the stream is broken. A client that is still sending is told to stop."""
+        """The answer is on its way, or the stream is broken. A client that goes on sending is told to stop."""
         if channel.broken is None:
             if channel.remote_ended:
                 channel.discard()
                 self.forget(channel)
+            elif len(self.channels) - len(self.exchanges) <= MOST_DECLINED:
+                channel.decline(self.wheel.tick + DECLINE_TICKS)
             else:
                 channel.reset(ErrorCode.NO_ERROR)
 

@@ -1,7 +1,7 @@
 """What an auth server's yes brings: headers for the server behind, cookies for the client.
 
 A name that the auth server decides is removed from the client's request first, whether or not the auth server
-sets it, and so are its look-alikes with `_`.
+sets it, and so are its look-alikes (see fields.py).
 """
 
 from __future__ import annotations
@@ -41,11 +41,7 @@ class AuthResult:
                 if (lower := name.lower()) in self._names
             ]
         if (matches := self._matches) is not None:
-            request.headers = [
-                (name, value)
-                for name, value in request.headers
-                if not matches(fields.canonical(name)) and not matches(fields.canonical(fields.look_alike(name)))
-            ]
+            request.headers = [header for header in request.headers if not _is_meant(header[0], matches)]
             request.headers += [(name, value) for name, value in headers if matches(fields.canonical(name))]
 
     def _hook(self, cookies: list[bytes]) -> HeadHook:
@@ -58,6 +54,14 @@ class AuthResult:
             head.headers += [(b"Set-Cookie", cookie) for cookie in cookies]
 
         return hook
+
+
+def _is_meant(name: bytes, matches: Callable[[bytes], bool]) -> bool:
+    usual = fields.canonical(name)
+    if matches(usual):
+        return True
+    plain = fields.canonical(fields.look_alike(name))
+    return plain != usual and matches(plain)
 
 
 def _cookie_name(value: bytes) -> bytes:

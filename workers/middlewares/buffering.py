@@ -87,6 +87,7 @@ def _attempts(
 ) -> None:
     request = _with_length(exchange.request, body.size)
     for number in range(1, MOST_ATTEMPTS + 1):
+        exchange.failure = None  # that of an attempt before is not why this answer is given
         answer = _Bounded(exchange, Spool(sizes.memory_bytes), sizes.limit_bytes)
         try:
             if not _ask(inner, Replayed(answer, body, copied(request)), answer):

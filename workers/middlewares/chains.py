@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from config.middlewares import Middleware, kinds_of
 from config.names import resolve_reference
@@ -18,6 +18,10 @@ from workers.middlewares import BUILDERS
 from workers.middlewares.base import Context, Surroundings, Wrap
 
 Services = Callable[[str], Handler]
+
+MOST_MEMBERS: Final = 100
+"""In one list, chains and their members included. Each is some frames of the stack around every request, and chains
+of chains double with every level: a few small objects must not keep all workers building for ever."""
 
 
 class MiddlewareState:
@@ -51,6 +55,7 @@ class Chains:
     def __init__(self, states: Mapping[str, MiddlewareState], surroundings: Surroundings) -> None:
         self._states = states
         self._surroundings = surroundings
+        self._left = MOST_MEMBERS
 
     def build(
         self, references: Sequence[str], owner: str, relative_to: str, services: Services, used: set[str]
@@ -62,7 +67,11 @@ class Chains:
         """
         names = [resolve_reference(reference, relative_to) for reference in references]
         used.update(names)
-        return _joined(self._build_all(names, owner, services, used, (), ()))
+        outer, self._left = self._left, MOST_MEMBERS  # a builder may ask for a service that has a list, too
+        try:
+            return _joined(self._build_all(names, owner, services, used, (), ()))
+        finally:
+            self._left = outer
 
     def _build_all(
         self,
@@ -97,6 +106,10 @@ class Chains:
         state = self._states.get(name)
         if state is None:
             raise BuildError(f'middleware "{name}" does not exist')
+        self._left -= 1
+        if self._left < 0:
+            message = f"more than {MOST_MEMBERS} middlewares in one list, chains and their members included"
+            raise self._failed(name, owner, BuildError(message))
         try:
             kind, options = kind_of(name, state.config)
             if kind == "chain":
@@ -111,6 +124,9 @@ class Chains:
             return builder(options, context)
         except BuildError as error:
             raise self._failed(name, owner, error) from error
+        except Exception as error:  # one that nobody thought of must not hold up the whole configuration
+            self._surroundings.log.exception("middleware %s cannot be built", name)
+            raise self._failed(name, owner, BuildError(f'middleware "{name}": {error}')) from error
 
     def _failed(self, name: str, owner: str, error: BuildError) -> BuildError:
         state = self._states.get(name)

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from config.middlewares_traffic import CIRCUIT_BREAKER_DEFAULTS, CircuitBreaker
-from config.units import parse_duration
+from config.units import DurationError, parse_duration
 from workers.errors import LIMIT_UNKNOWN, Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler
 from workers.middlewares.base import BuildError, Context, Wrap
@@ -86,5 +86,8 @@ def _fallback(status: int) -> Failure:
 
 
 def _positive_ns(text: str, default: str) -> int:
-    seconds = parse_duration(text) if text else 0.0
+    try:
+        seconds = parse_duration(text) if text else 0.0
+    except DurationError as error:
+        raise BuildError(str(error)) from error
     return max(1, round((seconds if seconds > 0 else parse_duration(default)) * _NS))

@@ -1,15 +1,17 @@
 """Header fields of a request or response as lists: names without regard to case, and their look-alikes.
 
-Many servers turn `-` into `_` before they hand a header to a program, so whoever decides a header's value must
-remove both spellings of it.
+Many servers turn `-` into `_` before they hand a header to a program, some of them whatever is neither a letter nor
+a digit, so whoever decides a header's value must remove all spellings of it that come to the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from workers.exchange import Header
 
+_ALIKE: Final = bytes(ord(chr(byte).lower()) if chr(byte).isalnum() and byte < 128 else 45 for byte in range(256))
 
 def values(headers: Iterable[Header], lower_name: bytes) -> list[bytes]:
     """Values of all lines of one header, in order."""
@@ -30,8 +32,12 @@ def remove(headers: list[Header], lower_names: Collection[bytes]) -> None:
 
 
 def look_alike(name: bytes) -> bytes:
-    """What two spellings of a name have in common: lower case, with `-` for `_`."""
-    return name.lower().replace(b"_", b"-")
+    """What two spellings of a name have in common: lower case, with `-` for all that is no letter or digit.
+
+    >>> look_alike(b"X_Auth.User")
+    b'x-auth-user'
+    """
+    return name.translate(_ALIKE)
 
 
 def remove_alike(headers: list[Header], alike: Collection[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.shared import SharedState
+from workers.shared import CellsBusy, SharedState
 
 
 class InFlightConn:
@@ -18,8 +18,11 @@ class InFlightConn:
         self._limit = limit
 
     def enter(self, ip: str) -> bool:
-        """May it connect? Each True must be followed by one `leave`."""
-        return self._gauge.enter(ip.encode(), self._limit)
+        """May it connect? Each True must be followed by one `leave`. Not where that cannot be asked."""
+        try:
+            return self._gauge.enter(ip.encode(), self._limit)
+        except CellsBusy:
+            return False
 
     def leave(self, ip: str) -> None:
         """Its connection is over."""

@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import logging
 import os
-import re
 from collections import OrderedDict
 from functools import cache
 from typing import Any, Final
@@ -23,25 +22,18 @@ from gevent import get_hub
 from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
+from config.users import DEAREST_BCRYPT as DEAREST_BCRYPT  # noqa: PLC0414 - others have them from here
+from config.users import bcrypt_cost as bcrypt_cost  # noqa: PLC0414
 from workers.errors import Answer, Failure, ProxyError, Side
 
 LONGEST_PASSWORD_BYTES: Final = 4096
-DEAREST_BCRYPT: Final = 16
-"""Cost above which one check takes many seconds; such hashes are refused when they are configured."""
 _AT_ONCE: Final = 4
 _MOST_WAITING: Final = 512
 _REMEMBERED: Final = 1024
 _BCRYPT_BYTES: Final = 72
-_BCRYPT: Final = re.compile(r"\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
 _SHA: Final = "{SHA}"
 
 BUSY: Final = Failure("passwords_busy", Side.PROXY, 503, Answer.PLAIN, b"Service Unavailable")
-
-
-def bcrypt_cost(hashed: str) -> int:
-    """The exponent of a bcrypt hash, 0 for any other text."""
-    match = _BCRYPT.fullmatch(hashed)
-    return int(match[1]) if match else 0
 
 
 def matches(password: bytes, hashed: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gevent import sleep
 
 from config.middlewares_traffic import RateLimit
-from config.units import format_duration, parse_duration
+from config.units import DurationError, format_duration, parse_duration
 from workers.errors import Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler
 from workers.middlewares.base import BuildError, Context, Wrap
@@ -46,8 +46,11 @@ class Pace(NamedTuple):
 
 
 def pace_of(options: RateLimit) -> Pace:
-    """Raises BuildError for a negative period."""
-    period_ns = round(parse_duration(options.period) * _NS) if options.period else 0
+    """Raises BuildError for a period that is negative or no duration."""
+    try:
+        period_ns = round(parse_duration(options.period) * _NS) if options.period else 0
+    except DurationError as error:
+        raise BuildError(f"period: {error}") from error
     if period_ns < 0:
         raise BuildError(f"negative value not valid for period: {format_duration(period_ns / _NS)}")
     burst = max(1, options.burst)

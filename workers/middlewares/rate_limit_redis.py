@@ -7,6 +7,7 @@ Where Redis does not answer, requests fail: a limit that cannot be checked is no
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -43,6 +44,7 @@ return {taken and 1 or 0, string.format('%.17g', wait)}
 """)
 """All times in microseconds, the rate in tokens a microsecond; the time to live in seconds."""
 
+_LONGEST_SOURCE_BYTES: Final = 512
 _NS: Final = 1_000_000_000
 _NS_PER_US: Final = 1000
 
@@ -60,7 +62,7 @@ def redis_limited(options: Redis, pace: Pace, source: Source, context: Context) 
     def wrap(handler: Handler) -> Handler:
         def limited(exchange: Exchange) -> None:
             try:
-                taken, wait_ns = take(client, prefix + source(exchange.request), pace)
+                taken, wait_ns = take(client, prefix + _short(source(exchange.request)), pace)
             except RedisUnavailable as error:
                 log.error("rate limit not checked", extra={"middleware": context.name, "error": error})
                 exchange.failure = NO_BUCKET
@@ -76,6 +78,13 @@ def redis_limited(options: Redis, pace: Pace, source: Source, context: Context) 
         return limited
 
     return wrap
+
+
+def _short(source: bytes) -> bytes:
+    """A source may be a header of a megabyte, and Redis would keep it as a key."""
+    if len(source) <= _LONGEST_SOURCE_BYTES:
+        return source
+    return b"blake2b-" + hashlib.blake2b(source, digest_size=32).hexdigest().encode()
 
 
 @lru_cache(maxsize=1024)

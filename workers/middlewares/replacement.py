@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import gevent
+
 from config.regex import Expression, repaired
 from workers.middlewares.patterns import compile_expression
 
 _LONGEST_NUMBER_DIGITS: Final = 8
+_MATCHES_A_TURN: Final = 500
+"""A path may be a megabyte, each byte of it a match: others get their turn after so many."""
 
 
 class Replacement:
@@ -25,7 +29,10 @@ class Replacement:
         self._pieces = _compiled(template, self._expression)
 
     def __call__(self, text: bytes) -> bytes | None:
-        """The new text; None if nothing matches. Bytes that are no UTF-8 become U+FFFD."""
+        """The new text; None if nothing matches. Bytes that are no UTF-8 become U+FFFD.
+
+        May switch greenlets where there are many matches.
+        """
         if not text.isascii():
             text = repaired(text)
         find = self._expression.find
@@ -33,8 +40,11 @@ class Replacement:
         if spans is None:
             return None
         result: list[bytes] = []
-        position = end = 0
+        position = end = matches = 0
         while spans is not None:
+            matches += 1
+            if not matches % _MATCHES_A_TURN:
+                gevent.sleep(0)
             start, stop = spans[0]
             result.append(text[end:start])
             if stop > end or not start:  # an empty match right behind another one does not count

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from config import statuses
+from config.statuses import StatusError
+from config.statuses import StatusRange as StatusRange  # noqa: PLC0414
 from workers.building import BuildError
-
-
-class StatusRange(NamedTuple):
-    """Both ends belong to it; a reversed one has no members."""
-
-    first: int
-    last: int
 
 
 def parse_range(text: str) -> StatusRange:
     """Raises BuildError in Go's words."""
-    parts = text.split("-")
-    numbers = [_number(part) for part in parts[:2]]
-    return StatusRange(numbers[0], numbers[-1])
-
-
-def _number(text: str) -> int:
-    digits = text[1:] if text[:1] in ("+", "-") else text
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-        raise BuildError(f'strconv.Atoi: parsing "{text}": invalid syntax')
-    return int(text)
+    try:
+        return statuses.parse_range(text)
+    except StatusError as error:
+        raise BuildError(str(error)) from None
 
 
 def is_in(status: int, ranges: Sequence[StatusRange]) -> bool:

@@ -39,7 +39,7 @@ class Names:
             return remembered[1]
         try:
             found = socket.getaddrinfo(*target, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
-        except OSError:
+        except (OSError, ValueError):
             return None
         return self._remember(target, [Address(one[0], one[4]) for one in found])
 
@@ -56,7 +56,7 @@ class Names:
         try:
             found = get_hub().resolver.getaddrinfo(*target, 0, socket.SOCK_DGRAM)
             addresses = self._remember(target, [Address(one[0], one[4]) for one in found])
-        except OSError:
+        except (OSError, ValueError):  # ValueError: it could never be a name
             pass  # who waits hears of no address
         finally:
             for answer in self._waiting.pop(target):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from workers.shared import CellsBusy, SharedState
@@ -96,10 +97,8 @@ class HealthBoard:
 
     def look(self) -> None:
         """For the wheel: has anybody learned something, is anybody's time over?"""
-        try:
+        with suppress(CellsBusy):  # the next tick sees the same
             self._find_stale()
-        except CellsBusy:
-            pass  # the next tick sees the same
         for watched in list(self._stale):
             self.refresh(watched)
         for watched in list(self._shunning):

@@ -23,7 +23,19 @@ MEMORY_BYTES: Final = 1 << 18
 MOST_UNDER_WAY: Final = 1000
 """Requests of one service whose mirrors are still being asked; beyond that none are mirrored."""
 
+_asking: Final[set[gevent.Greenlet]] = set()
+"""Everything of this worker that asks mirrors."""
+
 log = logging.getLogger(__name__)
+
+
+def wait_for_mirrors(seconds: float) -> bool:
+    """Wait until no mirror of this worker is being asked any more; False if that takes longer.
+
+    For the end of a worker, when nothing new comes.
+    """
+    gevent.joinall(list(_asking), timeout=seconds)
+    return not _asking
 
 
 class Mirror:
@@ -68,43 +80,42 @@ class MirroringHandler:
         else:
             request = copied(exchange.request)
             request.content_length = 0
-            spool, handed_over = Spool(0), False
-            try:
-                handed_over = self._main_first(exchange, exchange, mirrors, request, spool)
-            finally:
-                if not handed_over:
-                    spool.close()
+            self._main_first(exchange, exchange, mirrors, request, Spool(0))
 
     def _with_copy(self, exchange: Exchange, mirrors: Sequence[Mirror]) -> None:
-        spool, handed_over = Spool(MEMORY_BYTES), False
+        spool = Spool(MEMORY_BYTES)
         try:
             request = copied(exchange.request)
             fits = read_whole(exchange, spool, self._limit)
-            request.content_length = spool.size
-            continued = _Continued(exchange, spool)
-            handed_over = self._main_first(exchange, continued, mirrors if fits else (), request, spool)
+        except BaseException:
+            spool.close()
+            raise
+        request.content_length = spool.size
+        self._main_first(exchange, _Continued(exchange, spool), mirrors if fits else (), request, spool)
+
+    def _main_first(
+        self, exchange: Exchange, given: Exchange, mirrors: Sequence[Mirror], request: Request, spool: Spool
+    ) -> None:
+        """Ask the main service, then, also where it failed, leave `request` and `spool` to the mirrors."""
+        handed_over = False
+        try:
+            self._main(given)
+            handed_over = self._spawn(exchange, mirrors, request, spool)
+        except ProxyError as error:
+            handed_over = error.failure is not CLIENT_GONE and self._spawn(exchange, mirrors, request, spool)
+            raise
         finally:
             if not handed_over:
                 spool.close()
 
-    def _main_first(
-        self, exchange: Exchange, given: Exchange, mirrors: Sequence[Mirror], request: Request, spool: Spool
-    ) -> bool:
-        """Ask the main service, then hand `request` to the mirrors, also where it failed; did they take it?"""
-        try:
-            self._main(given)
-        except ProxyError as error:
-            if not exchange.client_gone and error.failure is not CLIENT_GONE:
-                self._spawn(exchange, mirrors, request, spool)
-            raise
-        return self._spawn(exchange, mirrors, request, spool)
-
     def _spawn(self, exchange: Exchange, mirrors: Sequence[Mirror], request: Request, spool: Spool) -> bool:
-        if exchange.client_gone:
+        if not mirrors or exchange.client_gone:
             return False
         self._under_way += 1
         note = exchange.note.repeated() if exchange.note is not None else None
-        gevent.spawn(self._ask, mirrors, request, spool, note)
+        greenlet = gevent.spawn(self._ask, mirrors, request, spool, note)
+        _asking.add(greenlet)
+        greenlet.rawlink(_asking.discard)
         return True
 
     def _ask(self, mirrors: Sequence[Mirror], request: Request, spool: Spool, note: Note | None) -> None:

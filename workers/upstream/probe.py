@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, NoReturn
 from workers import errors
 from workers.errors import Failure, ProxyError
 from workers.exchange import Exchange, Header, Request, ResponseHead
-from workers.headers import header_line
+from workers.headers import CODING_NAMES, header_line
 from workers.stream import Stream
 from workers.timers import NEVER, TimerWheel
 from workers.upstream.attempt import attempt
@@ -53,7 +53,11 @@ def fetch(
     wheel = transport.wheel
     wheel.acquire()
     until = wheel.tick + TimerWheel.ticks(timeout_seconds)
-    exchange = _Probe(_request(method, path, len(body)), body, max_body_bytes)
+    request, headers = _request(method, path, len(body)), list(headers)
+    request.asked_gzip = method != b"HEAD" and not any(name.lower() in CODING_NAMES for name, _ in headers)
+    if request.asked_gzip:
+        headers.append((b"Accept-Encoding", b"gzip"))
+    exchange = _Probe(request, body, max_body_bytes)
     limit = _Limit(exchange)
     if until < NEVER:
         wheel.schedule(limit, until)

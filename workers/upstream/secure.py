@@ -38,6 +38,9 @@ def secure(
         stream.close()
         clear_errors()
         raise ProxyError(errors.TLS_FAILED, f"{host}: {_reason(error)}") from error
+    except BaseException:
+        stream.close()
+        raise
     stream.detach()
     deadline = min(until, wheel.tick + HANDSHAKE_TICKS)
     try:

@@ -43,7 +43,7 @@ VALID: Final[list[tuple[str, bytes, tuple[bytes, bytes, list[tuple[bytes, bytes]
     ("other scheme", b"GET foo+x://b.example/ HTTP/1.1\r\n" + HOST + b"\r\n", (b"GET", b"/", [])),
     ("connect", b"CONNECT b.example:443 HTTP/1.1\r\n" + HOST + b"\r\n", (b"CONNECT", b"/", [])),
     ("length", _post(b"Content-Length: 12"), (b"POST", b"/", [(b"Content-Length", b"12")])),
-    ("length with zeros in front", _post(b"Content-Length: 007"), (b"POST", b"/", [(b"Content-Length", b"007")])),
+    ("length with zeros in front", _post(b"Content-Length: 007"), (b"POST", b"/", [(b"Content-Length", b"7")])),
     ("chunked", _post(b"Transfer-Encoding: chunked"), (b"POST", b"/", [])),
     ("chunked in capitals", _post(b"TRANSFER-ENCODING: ChunKed "), (b"POST", b"/", [])),
     ("host with port", _get(host=b"Host: a.example:8080\r\n"), (b"GET", b"/", [])),

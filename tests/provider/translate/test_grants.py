@@ -55,6 +55,13 @@ HOSTS_OBJECTS = [
     custom("ServersTransport", "x", HOST),
     custom("TraefikService", "x", HOST, weighted={"services": [{"name": "web", "port": 80}]}),
     custom("IngressRoute", "x", HOST, routes=[{"match": "Host(`p`)"}]),
+    custom(
+        "IngressRoute",
+        "y",
+        HOST,
+        parentRefs=[{"name": "x"}],
+        routes=[{"match": "Path(`/`)", "services": [{"name": "web", "port": 80}]}],
+    ),
 ]
 
 

@@ -14,7 +14,6 @@ from tests.provider.translate.middlewares import translated_tcp
         {"inFlightConn": {"amount": 3}},
         {"inFlightConn": {}},
         {"ipAllowList": {"sourceRange": ["10.0.0.0/8", "::1"]}},
-        {"ipAllowList": {}},
     ],
     ids=str,
 )

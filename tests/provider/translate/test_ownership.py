@@ -169,6 +169,7 @@ def test_a_child_route_is_not_hung_under_a_strangers_parent() -> None:
     assert {(one.name, one.reason) for one in stage.findings} == {
         ("c", "NameCollision"),
         ("child", "NameCollision"),
+        ("b-c", "NoService"),
     }
 
 

@@ -39,7 +39,7 @@ def named(*names: str) -> list[Json]:
 def test_a_missing_middleware_is_reported_where_it_is_named(object_: Json, field: str) -> None:
     result = built(*web(), middleware("auth", stripPrefix={}), object_)
     (finding,) = result.findings
-    assert (finding.reason, finding.severity, finding.field) == ("MiddlewareNotFound", "warning", field)
+    assert (finding.reason, finding.severity, finding.field) == ("MiddlewareNotFound", "error", field)
     assert finding.advice == "did you mean auth?"
     assert result.configuration.http.routers or object_["kind"] != "IngressRoute"
 

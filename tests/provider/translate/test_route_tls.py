@@ -91,7 +91,7 @@ def test_the_default_option_cannot_be_named() -> None:
     (router,) = output.routers.values()
     assert router.tls is not None
     assert router.tls.options == "shop-default"
-    assert found(output) == [("warning", "DefaultOptionNamed", "spec.tls.options.name")]
+    assert found(output) == [("error", "DefaultOptionNamed", "spec.tls.options.name")]
 
 
 def test_an_option_that_does_not_exist_is_said_and_looked_for_again() -> None:
@@ -100,7 +100,7 @@ def test_an_option_that_does_not_exist_is_said_and_looked_for_again() -> None:
     (router,) = output.routers.values()
     assert router.tls is not None
     assert router.tls.options == "shop-strict"
-    assert found(output) == [("warning", "TLSOptionNotFound", "spec.tls.options.name")]
+    assert found(output) == [("error", "TLSOptionNotFound", "spec.tls.options.name")]
 
 
 def test_options_of_another_provider_are_not_looked_for() -> None:

@@ -77,7 +77,7 @@ def test_every_field() -> None:
         peer_cert_uri="spiffe://a/b",
         spiffe=http.Spiffe(ids=["spiffe://a/b"], trust_domain="a"),
     )
-    assert found(output) == []
+    assert found(output) == [("error", "BrokenServersTransport", "spec.spiffe")]
 
 
 def test_an_empty_one_has_the_default_timeouts() -> None:
@@ -161,7 +161,7 @@ def test_one_unknown_cipher_suite_takes_the_whole_list() -> None:
     [
         ("VersionTLS12", "VersionTLS13", ("VersionTLS12", "VersionTLS13"), ""),
         ("VersionTLS13", "", ("VersionTLS13", ""), ""),
-        ("", "VersionTLS11", ("", "VersionTLS11"), ""),
+        ("VersionTLS10", "VersionTLS11", ("VersionTLS10", "VersionTLS11"), ""),
         ("VersionTLS13", "VersionTLS12", ("VersionTLS12", ""), "spec.minVersion"),
         ("VersionTLS13", "VersionTLS13", ("VersionTLS12", ""), "spec.minVersion"),
         ("tls13", "VersionTLS12", ("", "VersionTLS12"), "spec.minVersion"),

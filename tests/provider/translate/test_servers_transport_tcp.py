@@ -53,7 +53,10 @@ def test_every_field() -> None:
             spiffe=http.Spiffe(ids=["spiffe://a/b"], trust_domain="a"),
         ),
     )
-    assert found(output) == [("warning", "Deprecated", "spec.tls.rootCAsSecrets")]
+    assert found(output) == [
+        ("warning", "Deprecated", "spec.tls.rootCAsSecrets"),
+        ("error", "BrokenServersTransport", "spec.tls.spiffe"),
+    ]
 
 
 def test_an_empty_one_has_the_defaults() -> None:
@@ -82,6 +85,7 @@ def test_what_is_wrong_costs_that_item_alone() -> None:
         ("SecretNotFound", "spec.tls.rootCAs[0]"),
         ("SystemAuthorities", "spec.tls"),
         ("SecretIncomplete", "spec.tls.certificatesSecrets[0]"),
+        ("BrokenServersTransport", "spec.proxyProtocol.version"),
     }
 
 

@@ -96,7 +96,7 @@ def test_malformed_chunks(wire: bytes) -> None:
 
 def test_extensions_are_thrown_away() -> None:
     decoder = ChunkedDecoder()
-    assert decoder.feed(b'3;a=b;c="d"\r\nabc\r\n0 ;x\r\n\r\n') == b"abc"
+    assert decoder.feed(b'3;a=b;c="d"\r\nabc\r\n0;x\r\n\r\n') == b"abc"
     assert decoder.done
 
 

@@ -698,3 +698,13 @@ def test_from_end_to_end() -> None:
         answer = converse(stage).get(method=b"POST", body=b"abc" * 5_000)
         assert answer.body == b"abc" * 5_000
         assert (b"x-t", b"1") in answer.trailers
+
+
+def test_a_request_that_began_before_its_transport_was_replaced_is_still_sent() -> None:
+    """Middlewares and bodies take their time: the old transport has to serve who still holds it."""
+    with Upstream(speaking(serve)) as upstream, stage_for(upstream) as stage:
+        client = stage.client()
+        assert answered(client) == (200, b"ok")
+        stage.transport.close()
+        assert answered(client) == (200, b"ok")
+        assert answered(client) == (200, b"ok")

@@ -29,7 +29,7 @@ from workers.exchange import Exchange
 from workers.http2.carrier import CALM_BURST, MOST_QUEUED_BYTES
 from workers.http2.codes import ErrorCode
 from workers.http2.link import MOST_CONTINUATIONS
-from workers.http2.serving import RESET_BURST
+from workers.http2.serving import MOST_DECLINED, RESET_BURST
 
 
 @pytest.fixture
@@ -347,6 +347,8 @@ def test_bytes_for_streams_that_are_over_do_not_eat_the_window(stage: Stage) -> 
     client = be_rude(stage)
     for number in range(1, 9, 2):
         client.send(client.headers(number, method=b"POST", end=False))
+        assert client.is_alive()
+        stage.clock.advance(1.1)
         client.reset(number)
         client.send(*[DataFrame(number, bytes(16384))] * 24)
     assert client.is_alive()
@@ -357,9 +359,34 @@ def test_bytes_for_streams_that_are_over_do_not_eat_the_window(stage: Stage) -> 
 def test_padding_is_given_back(stage: Stage) -> None:
     client = be_rude(stage)
     client.send(client.headers(1, method=b"POST", end=False, path=b"/"))
+    assert client.is_alive()
+    stage.clock.advance(1.1)
     client.reset(1)
     padded = DataFrame(1, b"", pad_length=255)
     padded.flags.add("PADDED")
     client.send(*[padded] * 2000)
     assert client.is_alive()
     assert any(frame.stream_id == 0 for frame in client.frames[2:] if isinstance(frame, WindowUpdateFrame))
+
+
+def test_bytes_behind_an_answer_do_not_eat_the_window_either(stage: Stage) -> None:
+    client = be_rude(stage)
+    for number in range(1, 9, 2):
+        client.send(client.headers(number, method=b"POST", end=False))
+        client.send(*[DataFrame(number, bytes(16384))] * 8)
+        assert client.is_alive()
+    given = sum(frame.window_increment for frame in client.frames[2:] if isinstance(frame, WindowUpdateFrame))
+    assert given >= 4 * 8 * 16384 - (1 << 18)
+    assert not any(isinstance(frame, RstStreamFrame) for frame in client.frames)
+
+
+def test_answered_streams_whose_clients_go_on_are_few(stage: Stage) -> None:
+    """ADV-E-20: beyond so many they are reset at once."""
+    client = be_rude(stage)
+    for number in range(1, 2 * (MOST_DECLINED + 10), 2):
+        client.send(client.headers(number, method=b"POST", end=False))
+        assert client.is_alive()
+    assert client.is_alive()
+    resets = [frame for frame in client.frames if isinstance(frame, RstStreamFrame)]
+    assert len(resets) == 10
+    assert {frame.error_code for frame in resets} == {0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
 
 import gevent
@@ -11,7 +13,7 @@ from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFr
 
 from config.static import EntryPoint
 from config.static_entrypoint import RespondingTimeouts, Transport
-from tests.playbook import Stage, respond
+from tests.playbook import Clock, Stage, respond
 from tests.upstreams import Peer
 from tests.waiting import wait_until
 from tests.workers.http2.client import Conversation, Rude, be_rude, converse
@@ -20,7 +22,9 @@ from workers.exchange import Exchange, ResponseHead
 from workers.http2.carrier import WINDOW_BYTES
 from workers.http2.channel import STREAM_WINDOW_BYTES
 from workers.http2.codes import ErrorCode
-from workers.http2.outbox import ROOM_BYTES
+from workers.http2.outbox import ROOM_BYTES, Outbox
+from workers.stream import Stream
+from workers.timers import TimerWheel
 
 LARGE = bytes(range(256)) * 4096
 
@@ -409,3 +413,33 @@ def test_heads_do_not_wait_for_the_window() -> None:
         client.send(RstStreamFrame(5, 8))
         wait_until(lambda: not link.running, pause=gevent.sleep)
         assert repr(link.turns) == "<Turns: 0 for room, 0 for the window>"
+
+
+def test_a_client_that_goes_on_reading_is_never_given_up() -> None:
+    """However long it takes: the patience is with each write, though the queue never runs dry."""
+    clock = Clock()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    stream = Stream(ours, clock.wheel)
+    outbox = Outbox(stream, TimerWheel.ticks(10), lambda: None)
+    piece = bytes(1 << 20)
+
+    def is_taken() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            theirs.recv(1 << 16)
+        return outbox.size == 0
+
+    try:
+        outbox.put(piece)
+        for _ in range(4):
+            wait_until(is_taken, pause=gevent.sleep)
+            outbox.put(piece)
+            clock.advance(6)
+            assert not outbox.broken
+        clock.advance(11)
+        assert outbox.broken
+    finally:
+        stream.close()
+        theirs.close()
+        clock.wheel.close()

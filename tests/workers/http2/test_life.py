@@ -251,3 +251,19 @@ def test_counts_are_right_afterwards() -> None:
         for _ in range(5):
             client.get()
         assert (stage.server.served, stage.server.active, stage.server.open_connections) == (5, 0, 1)
+
+
+def test_a_hook_that_fails_ends_its_stream_and_no_other() -> None:
+    def handler(exchange: Exchange) -> None:
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        if exchange.request.path == b"/bad":
+            exchange.add_hook(fail)
+        exchange.respond(200, (), b"ok")
+
+    with Stage(handler=handler) as stage:
+        client = converse(stage)
+        assert client.get(b"/bad").error_code == ErrorCode.INTERNAL_ERROR
+        assert client.get(b"/good").status == 200
+        assert any("failed" in line for line in stage.log)

@@ -362,8 +362,24 @@ def test_an_upload_nobody_wants_is_stopped_without_an_error() -> None:
         stream = client.ask(method=b"POST", body=None)
         answer = client.answer(stream)
         assert answer.status == 404
+        assert not [event for event in client.seen if isinstance(event, events.StreamReset)]
+        stage.clock.advance(1.1)
         assert int(client.until(events.StreamReset).error_code) == 0
         assert client.get().status == 404
+
+
+def test_an_upload_that_goes_on_behind_its_answer_may_end_well() -> None:
+    """Some clients take a reset behind a complete answer for a failure."""
+    with Stage() as stage:
+        client = converse(stage)
+        stream = client.ask(method=b"POST", body=None)
+        assert client.answer(stream).status == 404
+        client.h2.send_data(stream, b"x" * 1000, end_stream=True)
+        client.flush()
+        assert client.get().status == 404
+        stage.clock.advance(2)
+        assert client.get().status == 404
+        assert not [event for event in client.seen if isinstance(event, events.StreamReset)]
 
 
 def test_a_client_that_resets_stops_the_server() -> None:

@@ -6,12 +6,13 @@ import pytest
 
 from config.middlewares import Chain, Middleware
 from config.middlewares_paths import AddPrefix, StripPrefix
+from config.middlewares_traffic import Buffering
 from tests.workers.fakes import surroundings
 from tests.workers.middlewares.calls import call, request
 from workers.building import BuildError
 from workers.exchange import Handler
 from workers.middlewares.base import Wrap
-from workers.middlewares.chains import Chains, MiddlewareState
+from workers.middlewares.chains import MOST_MEMBERS, Chains, MiddlewareState
 
 
 def add(prefix: str) -> Middleware:
@@ -138,3 +139,33 @@ def test_members_are_remembered_too() -> None:
 @pytest.mark.behaviour("MW-12")
 def test_a_router_with_a_broken_one_is_not_built_without_it() -> None:
     assert Built("add", "bad").error() == "prefix cannot be empty"
+
+
+def test_chains_of_chains_are_bounded() -> None:
+    """Thirty small objects, each naming the next one twice, would be a thousand million middlewares."""
+    bomb = {f"c{level}": chain(f"c{level + 1}", f"c{level + 1}") for level in range(30)}
+    with pytest.raises(BuildError, match="more than 100 middlewares in one list, chains and their members included"):
+        built_of({**bomb, "c30": add("/b")}, "c0")
+
+
+def test_deeply_nested_chains_are_bounded() -> None:
+    nested = {f"c{level}": chain(f"c{level + 1}") for level in range(2000)}
+    with pytest.raises(BuildError, match="more than 100 middlewares"):
+        built_of({**nested, "c2000": add("/b")}, "c0")
+
+
+def test_as_many_as_may_be_are_served() -> None:
+    wrap = built_of({"add": add("/b")}, *["add"] * MOST_MEMBERS)
+    assert wrap is not None
+    assert call(wrap, request("/a")).target == b"/b" * MOST_MEMBERS + b"/a"
+    wrap = built_of({"keep": Middleware(buffering=Buffering())}, *["keep"] * MOST_MEMBERS)
+    assert wrap is not None
+    assert call(wrap, request("/a")).status == 200
+    with pytest.raises(BuildError, match="more than 100"):
+        built_of({"add": add("/b")}, *["add"] * (MOST_MEMBERS + 1))
+
+
+def built_of(known: dict[str, Middleware], *references: str) -> Wrap | None:
+    built = Built(*references)
+    built.states = {f"{name}@test": MiddlewareState(f"{name}@test", one) for name, one in known.items()}
+    return built.wrap()

@@ -13,6 +13,7 @@ from workers.exchange import Exchange
 from workers.middlewares.in_flight_conn import InFlightConn
 from workers.middlewares.in_flight_req import in_flight_req as build
 from workers.shared import SharedState
+from workers.tcp.middlewares import Guards
 
 
 @pytest.mark.behaviour("MW-102", "MW-103")
@@ -75,3 +76,14 @@ def test_what_cannot_be_asked_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ProxyError) as caught:
         handler(exchange())
     assert caught.value.failure.status == 503
+
+
+def test_a_place_is_given_back_where_the_next_limit_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = SharedState.private(), SharedState.private()
+    limits = [InFlightConn(shared, shared.identity("tcp"), 1) for shared in (first, second)]
+    guards = Guards(limits)
+    with monkeypatch.context() as patched:
+        patched.setattr(second._cells, "lock", busy)
+        assert not guards.enter("10.0.0.1")
+    assert guards.enter("10.0.0.1")
+    guards.leave("10.0.0.1")

@@ -60,6 +60,8 @@ def test_pace(options: RateLimit, pace: Pace) -> None:
 def test_wrong_options() -> None:
     with pytest.raises(BuildError, match="negative value not valid for period: -1s"):
         build(RateLimit(average=1, period="-1s"), context())
+    with pytest.raises(BuildError, match="period: 'abc' is not a duration"):
+        build(RateLimit(average=1, period="abc"), context())
     both = SourceCriterion(ip_strategy=IPStrategy(), request_host=True)
     with pytest.raises(BuildError, match="getting source extractor: iPStrategy and RequestHost are mutually"):
         build(RateLimit(average=1, source_criterion=both), context())

@@ -124,3 +124,13 @@ def test_the_first_address_with_a_way_is_taken(resolver: Resolver) -> None:
         resolver.addresses = ["255.255.255.255", "127.0.0.1"]
         resolver.turn.set()
         assert stage.client().ask(b"x") == b"a:x"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "a\0b"])
+def test_a_name_that_is_none_has_no_address(host: str) -> None:
+    with UDPStage() as stage:
+        stage.serve(f"{host}:53")
+        stage.client().send(b"1")
+        wait_until(lambda: stage.server.drops.counts == {Drop.UNRESOLVED: 1}, pause=gevent.sleep)
+        assert not len(stage.server.sessions)
+        assert "0 users" in repr(stage.wheel)

@@ -20,7 +20,7 @@ from workers.upstream.composed import (
     RendezvousHandler,
     WeightedHandler,
 )
-from workers.upstream.mirroring import Mirror, MirroringHandler
+from workers.upstream.mirroring import Mirror, MirroringHandler, wait_for_mirrors
 
 
 class Service:
@@ -202,6 +202,16 @@ def test_without_bodies() -> None:
     assert (main.requests[0][2], copy.requests[0][2]) == (b"body", b"")
 
 
+@pytest.mark.parametrize("body", [b"", b"12345678"])
+def test_a_failure_of_the_main_service_is_mirrored(body: bytes) -> None:
+    main, copy = Service("main", fails=True), Service("mirror")
+    handler = MirroringHandler(main, [Mirror("m", copy, 100)], with_body=True, limit_bytes=-1)
+    with Stage(handler=handler) as stage:
+        assert post(stage.client(), body) == 502
+        wait_until(lambda: copy.requests == [(b"POST", b"/p", body)], pause=gevent.sleep)
+    assert handler._under_way == 0
+
+
 def test_the_main_answer_does_not_wait_for_mirrors() -> None:
     release = gevent.event.Event()
 
@@ -213,5 +223,7 @@ def test_the_main_answer_does_not_wait_for_mirrors() -> None:
     with Stage(handler=handler) as stage:
         assert stage.client().get().body == b"main"
         assert handler._under_way == 1
+        assert not wait_for_mirrors(0.01)
         release.set()
-        wait_until(lambda: handler._under_way == 0, pause=gevent.sleep)
+        assert wait_for_mirrors(5)
+        assert handler._under_way == 0

@@ -7,10 +7,10 @@ import pytest
 from config.http import HealthCheck, LoadBalancer, PassiveHealthCheck, Server
 from tests.workers.fakes import FakeExchange, transport
 from workers.errors import CLIENT_GONE, UNREACHABLE
-from workers.shared import SharedState
+from workers.shared import CellsBusy, SharedState
 from workers.timers import current_wheel
 from workers.upstream import health, passive, servers
-from workers.upstream.health import HealthBoard
+from workers.upstream.health import HealthBoard, Ledger
 from workers.upstream.monitoring import Monitor
 from workers.upstream.servers import Servers
 
@@ -137,3 +137,92 @@ def test_with_an_active_check_only_that_brings_it_back(now: list[int]) -> None:
         assert worker.up() == [A, B]
     finally:
         worker.monitor.stop()
+
+
+def test_only_what_was_noted_is_read() -> None:
+    """A verdict about one of many services costs the others nothing."""
+    shared = SharedState.private()
+    board = HealthBoard(shared, current_wheel(), lambda: False)
+    read: list[int] = []
+
+    class Service:
+        def __init__(self, number: int) -> None:
+            self.ledger = Ledger(board, f"s{number}", 60)
+            self.key = self.ledger.key
+
+        def refresh(self) -> bool:
+            read.append(self.key)
+            return True
+
+        def revive(self) -> bool:
+            return False
+
+    services = [Service(number) for number in range(20)]
+    for one in services:
+        board.watch(one)
+    try:
+        board.look()
+        read.clear()
+        services[3].ledger.write(A, passed=False)
+        services[7].ledger.shun(A, 5)
+        assert read == [services[3].key, services[7].key]
+        services[3].ledger.write(A, passed=False)  # it is known
+        assert len(read) == 2
+        other = HealthBoard(shared, current_wheel(), lambda: False)
+        for number in range(health._NOTES + 1):  # more than anybody can tell apart
+            other.moved(number)
+        read.clear()
+        board.look()
+        assert sorted(read) == sorted(one.key for one in services)
+    finally:
+        for one in services:
+            board.forget(one)
+    assert not board._watched
+
+
+def test_a_note_that_was_never_written_costs_a_look_at_everything() -> None:
+    """Its writer was killed between the epoch and the note."""
+    shared = SharedState.private()
+    one = Worker(shared, health_check=HealthCheck(path="/"))
+    try:
+        assert one.up() == [A, B]
+        ledger = one.monitor._ledger
+        ledger._verdicts.update(A.encode(), lambda _: health._DOWN)
+        one.board._epochs.update(b"epoch", lambda epoch: (epoch or 0) + 1)
+        assert one.up() == [B]
+    finally:
+        one.monitor.stop()
+
+
+def test_a_verdict_that_expired_unnoticed_is_news() -> None:
+    shared = SharedState.private()
+    one = Worker(shared, health_check=HealthCheck(path="/"))
+    try:
+        one.monitor._ledger.write(A, passed=False)
+        assert one.up() == [B]
+        words = one.monitor._ledger._verdicts
+        words._ttl = -1
+        words.update(A.encode(), lambda value: value)  # it is over at once
+        words._ttl = 60
+        assert one.up() == [B]
+        one.monitor._ledger.write(A, passed=True)
+        assert one.up() == [A, B]
+    finally:
+        one.monitor.stop()
+
+
+def test_what_could_not_be_read_is_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Worker(SharedState.private(), health_check=HealthCheck(path="/"))
+    try:
+        assert one.up() == [A, B]
+        with monkeypatch.context() as busy:
+
+            def stopped(*_: object) -> bool:
+                raise CellsBusy
+
+            busy.setattr(Ledger, "passed", stopped)
+            one.monitor._ledger.write(A, passed=False)
+            assert one.up() == [A, B]
+        assert one.up() == [B]
+    finally:
+        one.monitor.stop()

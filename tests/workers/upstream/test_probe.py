@@ -49,7 +49,8 @@ def failure(transport: Transport, url: str, limit: int = 1000) -> str:
 def test_request_and_answer(transport: Transport) -> None:
     with Upstream(echo) as upstream:
         answer = get(transport, upstream.url)
-        assert answer == (200, [], b"GET /check?x=1 HTTP/1.1\r\nHost: a.test\r\nX-B: 2\r\n\r\n")
+        asked = b"GET /check?x=1 HTTP/1.1\r\nHost: a.test\r\nX-B: 2\r\nAccept-Encoding: gzip\r\n\r\n"
+        assert answer == (200, [], asked)
         answer = get(transport, upstream.url, method=b"POST", body=b"form")
         assert answer.body.endswith(b"\r\nContent-Length: 4\r\n\r\nform")
         assert upstream.connections == 1

@@ -166,3 +166,23 @@ def test_only_one_worker_asks(transport: Transport) -> None:
     prober = Prober(options, transport, lambda: [Candidate("http://127.0.0.1:1")], not_mine, never)
     wait_until(lambda: len(turns) > 5, pause=gevent.sleep)
     prober.stop()
+
+
+def test_what_was_under_way_at_the_end_tells_nothing(transport: Transport) -> None:
+    """Of a service that was replaced; its connection is closed like any other."""
+    asked_for, ended = list[bytes](), list[bool]()
+
+    def slow(peer: Peer) -> None:
+        asked_for.append(peer.read_head())
+        ended.append(peer.read_to_end() == b"")
+
+    def never(url: str, passed: bool) -> None:
+        raise AssertionError(url)
+
+    with Upstream(slow) as upstream:
+        options = CheckOptions.of(HealthCheck(path="/h", interval="10ms", timeout="300ms"))
+        prober = Prober(options, transport, lambda: [Candidate(upstream.url)] * 2, lambda: True, never)
+        wait_until(lambda: len(asked_for) == 1, pause=gevent.sleep)
+        prober.stop()
+        wait_until(lambda: ended == [True], pause=gevent.sleep)
+    assert len(asked_for) == 1

@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 from tests.workers.secure import TLS12, TLS13
 from tests.workers.upstream.connections import connection_to
 from tests.workers.upstream.secured import Handshake, authority, local_pair, secured, server_context
-from tls.client import client_settings
+from tls.client import ClientContext, client_settings
 from workers.errors import ProxyError
 from workers.timers import TimerWheel
 from workers.upstream.transport import Transport, UpstreamServer
@@ -293,3 +293,17 @@ def test_bad_names_cost_the_request_only(clock: Clock) -> None:
         with pytest.raises(ProxyError) as caught:
             connection_to(made, UpstreamServer(https(upstream)))
         assert caught.value.failure.status == 500
+
+
+def test_nothing_is_left_open_whatever_goes_wrong_before_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    clock = Clock()
+    monkeypatch.setattr(ClientContext, "connect", fail)
+    with Upstream(silent) as upstream:
+        made = Transport(wheel=clock.wheel, tls=client_settings())
+        with pytest.raises(ZeroDivisionError):
+            made.acquire(UpstreamServer(https(upstream)))
+        assert "0 users" in repr(clock.wheel)
+    clock.wheel.close()
