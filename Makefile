@@ -49,7 +49,7 @@ bench: $(DEV_STAMP) ## benchmarks beside the peers that are installed; minutes
 behaviours: $(DEV_STAMP) ## which numbered behaviours have a passing test
 	$(BIN)/python -m tests.behaviours
 
-fields: $(DEV_STAMP) ## write docs from the tests that prove each field
+fields: $(DEV_STAMP) ## write the table of docs/fields.md anew
 	$(BIN)/python -m tests.fields --write
 
 schema: $(DEV_STAMP) ## write etc/kubernetes/crds from the structs

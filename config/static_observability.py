@@ -57,7 +57,7 @@ class AccessLogFields(Options, frozen=True, kw_only=True):
 class AccessLog(Options, frozen=True, kw_only=True):
     file_path: Annotated[str, says("File to write to instead of standard output; reopened on USR1.")] = ""
     format: Annotated[str, says("Form of a line.", "common", "json", "genericCLF")] = "common"
-    buffering_size: Annotated[int, says("Lines that may wait to be written; 0 writes each one at once.")] = 0
+    buffering_size: Annotated[int, says("Lines that may wait, for 0.1 s at most; 0: 64 KiB of them.")] = 0
     add_internals: Annotated[bool, says("Log requests to internal services (ping, API, metrics) too.")] = False
     filters: AccessLogFilters = msgspec.field(default_factory=AccessLogFilters)
     fields: AccessLogFields = msgspec.field(default_factory=AccessLogFields)

@@ -44,7 +44,7 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "ServersTransportTCP spec.tls.spiffe": _NO_SPIFFE,
     "Middleware spec.forwardAuth.tls.caOptional": "deprecated, no effect, as in the original",
 }
-"""By kind and path, what is to be said of fields that do less than in the original, or nothing. The same is true of
+"""By kind and path, what is to be said of fields that do less than in the original, or nothing. The same holds for
 what is below them; everything else is supported.
 """
 

@@ -29,6 +29,7 @@ KUSTOMIZATIONS: Final = (
     "etc/kubernetes/base",
     "etc/kubernetes/overlays/namespaced",
     "etc/kubernetes/overlays/ingress",
+    "etc/kubernetes/overlays/ports",
 )
 NOT_THE_DEFAULT: Final = {"entryPoints.web.address", "entryPoints.traefik.address", "log.level"}
 PACKAGES: Final = ("config", "provider", "workers", "tls", "master")
@@ -139,15 +140,17 @@ def test_every_yaml_file_can_be_read(path: Path) -> None:
     assert list(yaml.safe_load_all(path.read_text()))
 
 
-@pytest.mark.parametrize("kustomization", KUSTOMIZATIONS[:2])
+@pytest.mark.parametrize("kustomization", [*KUSTOMIZATIONS[:2], KUSTOMIZATIONS[3]])
 def test_the_deployment_is_started_with_options_that_exist(kustomization: str, tmp_path: Path) -> None:
     container = built(kustomization)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     command, *flags = container["args"]
     assert command == "run"
     loaded = static_load.load(flags, {}, tmp_path, system=tmp_path)
     assert loaded.warnings == ()
-    ports = {name: point.port for name, point in loaded.static.entry_points.items()}
-    assert ports == {port["name"]: port["containerPort"] for port in container["ports"]}
+    ports = {name: (point.port, point.protocol) for name, point in loaded.static.entry_points.items()}
+    assert ports == {
+        port["name"]: (port["containerPort"], port.get("protocol", "TCP").lower()) for port in container["ports"]
+    }
     crd = loaded.static.providers.kubernetes_crd
     assert crd is not None
     assert crd.disable_cluster_scope_resources
@@ -166,8 +169,9 @@ def test_the_deployment_gives_no_privileges() -> None:
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp"}
 
 
-def test_the_deployment_drains_longer_than_its_grace_times(tmp_path: Path) -> None:
-    pod = built(KUSTOMIZATIONS[0])["Deployment"]["spec"]["template"]["spec"]
+@pytest.mark.parametrize("kustomization", [KUSTOMIZATIONS[0], KUSTOMIZATIONS[3]])
+def test_the_deployment_drains_longer_than_its_grace_times(kustomization: str, tmp_path: Path) -> None:
+    pod = built(kustomization)["Deployment"]["spec"]["template"]["spec"]
     points = static_load.load(pod["containers"][0]["args"][1:], {}, tmp_path, system=tmp_path).static.entry_points
     assert pod["terminationGracePeriodSeconds"] >= longest_stop(list(points.values()))
 
@@ -180,11 +184,14 @@ def longest_stop(entry_points: list[Any]) -> float:
     return 10 + longest
 
 
-def test_the_service_and_the_probes_lead_to_ports_of_the_container() -> None:
-    objects = built(KUSTOMIZATIONS[0])
+@pytest.mark.parametrize("kustomization", [KUSTOMIZATIONS[0], KUSTOMIZATIONS[3]])
+def test_the_service_and_the_probes_lead_to_ports_of_the_container(kustomization: str) -> None:
+    objects = built(kustomization)
     container = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    names = {port["name"] for port in container["ports"]}
-    assert {port["targetPort"] for port in objects["Service"]["spec"]["ports"]} <= names
+    ports = {(port["name"], port.get("protocol", "TCP")) for port in container["ports"]}
+    assert {
+        (one["targetPort"], one.get("protocol", "TCP")) for one in objects["Service"]["spec"]["ports"]
+    } <= ports
     assert container["livenessProbe"]["httpGet"] == {"path": "/ping", "port": "traefik"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "traefik"}
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]

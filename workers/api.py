@@ -19,9 +19,10 @@ import msgspec
 
 from config.findings import Finding
 from config.static import API, StaticConfiguration
+from workers.api_certificates import count_certificates, describe_certificate
+from workers.api_entry_points import describe_entry_point
 from workers.api_lists import Item, ListError, ListQuery, page_of, select
 from workers.api_shapes import (
-    describe_entry_point,
     describe_internal,
     describe_middleware,
     describe_router,
@@ -35,7 +36,7 @@ from workers.exchange import Exchange
 from workers.middlewares.chains import MiddlewareState
 from workers.reload import Pacer
 from workers.routers import RouterState
-from workers.runtime import Runtime
+from workers.runtime import Runtime, shown_certificates
 from workers.tcp import api as tcp
 from workers.udp import api as udp
 
@@ -75,6 +76,7 @@ class APIHandler:
                 ("http/routers", "router", self._routers),
                 ("http/services", "service", self._services),
                 ("http/middlewares", "middleware", self._middlewares),
+                ("certificates", "certificate", self._certificates),
                 ("tcp/routers", "router", lambda: tcp.list_routers(runtime().tcp, Pacer())),
                 ("tcp/services", "service", lambda: tcp.list_services(runtime().tcp, Pacer())),
                 ("tcp/middlewares", "middleware", lambda: tcp.list_middlewares(runtime().tcp, Pacer())),
@@ -146,6 +148,14 @@ class APIHandler:
             pause()
         return middlewares
 
+    def _certificates(self) -> list[Item]:
+        pause, found = Pacer(), {}
+        for certificate in shown_certificates(self._runtime()):
+            item = describe_certificate(certificate)
+            found[item["name"]] = item
+            pause()
+        return list(found.values())
+
     def _version(self, exchange: Exchange) -> None:
         members: dict[str, Any] = {
             "Version": version("pointsman"),
@@ -193,7 +203,6 @@ class APIHandler:
         runtime = self._runtime()
         services = len(runtime.services) + len(list(self._internal_services()))
         broken = sum(1 for service in runtime.services.values() if service.errors)
-        nothing = _counts(0, 0, 0)
         exchange.respond(
             200,
             _JSON,
@@ -206,7 +215,7 @@ class APIHandler:
                     },
                     "tcp": tcp.overview(runtime.tcp),
                     "udp": udp.overview(runtime.udp),
-                    "certificates": nothing,
+                    "certificates": count_certificates(shown_certificates(runtime)),
                     "features": _features(self._static),
                     "providers": _providers(self._static),
                 }

@@ -5,7 +5,7 @@ Pure: no exchange, no runtime. What is wrong with a query is a ListError whose t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -68,6 +68,9 @@ SORT_KEYS: Final[Mapping[str, Callable[[Item], Any]]] = {
     "service": lambda item: item.get("service", ""),
     "entryPoints": lambda item: len(item.get("entryPoints", ())),
     "type": lambda item: item.get("type", ""),
+    "cn": lambda item: item.get("commonName", ""),
+    "issuer": lambda item: item.get("issuerOrg", "") or item.get("issuerCN", ""),
+    "validUntil": lambda item: item.get("notAfter", ""),
     "servers": lambda item: len(item.get("loadBalancer", {}).get("servers", ())),
 }
 
@@ -81,11 +84,19 @@ def select(items: Iterable[Item], query: ListQuery) -> list[Item]:
 
 def _matches(item: Item, query: ListQuery) -> bool:
     return (
-        (not query.search or any(query.search in item.get(name, "").lower() for name in ("name", "rule")))
+        (not query.search or any(query.search in text.lower() for text in _searched(item)))
         and (not query.status or item.get("status", "").lower() == query.status)
         and (not query.service_name or _is_service(item.get("service", ""), query.service_name))
         and (not query.middleware_name or query.middleware_name in item.get("middlewares", ()))
     )
+
+
+def _searched(item: Item) -> Iterator[str]:
+    if "certFingerprint" in item:
+        yield from (item.get(name, "") for name in ("commonName", "issuerOrg", "issuerCN"))
+        yield from item["sans"]
+    else:
+        yield from (item.get(name, "") for name in ("name", "rule"))
 
 
 def _is_service(service: str, wanted: str) -> bool:

@@ -221,7 +221,7 @@ def upstream_head(request: Request, host: bytes) -> bytes:
     is_framed_anew = (length > 0) is not bool(marks & CONTENT_LENGTH)
     if is_framed_anew or request.headers_touched or marks & _NEEDS_CARE:
         headers = _for_server(request)
-        if length > 0 or (length == 0 and marks & CONTENT_LENGTH):
+        if length > 0:
             headers.append((b"Content-Length", b"%d" % length))
         block = b"\r\n"
         asks = not any(name.lower() in CODING_NAMES for name, _ in headers)
@@ -234,7 +234,7 @@ def upstream_head(request: Request, host: bytes) -> bytes:
         block = b"Accept-Encoding: gzip\r\n" + block
     if length < 0:
         block = b"Transfer-Encoding: chunked\r\n" + block
-    elif not length and method in _WITH_BODY and not marks & CONTENT_LENGTH:
+    elif not length and method in _WITH_BODY:
         block = b"Content-Length: 0\r\n" + block
     first = b"%b %b HTTP/1.1\r\nHost: %b" % (method, request.target, host)
     return message(first, headers, block)

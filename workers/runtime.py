@@ -13,6 +13,7 @@ import msgspec
 from config.http import Router, Server, ServersTransport, Service
 from config.layer4 import TCPMiddleware, TCPRouter, TCPServersTransport, TCPService, UDPRouter, UDPService
 from config.middlewares import Middleware
+from tls.certificates import Certificate
 from tls.claims import OptionBook
 from tls.selection import OptionClaim, TLSTable
 from workers.building import BuildError
@@ -344,3 +345,10 @@ def _mounted_secure(state: RouterState | None) -> Sequence[str]:
     if state is None or state.route is None or state.critical or state.config.tls is None:
         return ()
     return state.using
+
+
+def shown_certificates(runtime: Runtime) -> list[Certificate]:
+    """All that handshakes may show, but for the one of last resort."""
+    store, generated = runtime.tls.store, runtime.environment.default_certificate
+    default = store.default.certificates if store.default is not None and store.default != generated else ()
+    return [*store.certificates, *default]

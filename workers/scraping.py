@@ -23,7 +23,7 @@ from tls.certificates import Certificate
 from workers import exposition
 from workers.exchange import Exchange
 from workers.process_stats import pids_of, tree_stats
-from workers.runtime import Runtime
+from workers.runtime import Runtime, shown_certificates
 from workers.shared import SharedState
 
 _TYPE: Final = (b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
@@ -82,7 +82,7 @@ class Scraping:
             used_slots=shared.used_slots,
             is_shown=partial(_is_shown, runtime.routers, runtime.services, dict(self._gone), scrapes),
             servers=list(_servers(runtime)),
-            certificates=partial(self._ends, _certificates_of(runtime)),
+            certificates=partial(self._ends, shown_certificates(runtime)),
             process=partial(tree_stats, pids_of(self._page)),
         )
 
@@ -110,13 +110,6 @@ def _servers(runtime: Runtime) -> Iterable[tuple[str, str, bool]]:
         if state is not None and state.balanced is not None:
             for one in state.balanced.balancer.candidates:
                 yield name, one.name, one.is_up
-
-
-def _certificates_of(runtime: Runtime) -> list[Certificate]:
-    """All that handshakes may show, but for the one of last resort."""
-    store, generated = runtime.tls.store, runtime.environment.default_certificate
-    default = store.default.certificates if store.default is not None and store.default != generated else ()
-    return [*store.certificates, *default]
 
 
 def _end_of(certificate: Certificate) -> tuple[exposition.Labels, float]:

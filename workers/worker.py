@@ -154,7 +154,7 @@ class GeventWorker(Worker):
         self.channel.close()
         self.master_channel.setblocking(False)
         self._finished = gevent.event.Event()
-        self._is_draining = False
+        self._is_draining = self._is_ending = False
         self.init_signals()
         hub = gevent.get_hub()
         beat = hub.loop.timer(0, BEAT_SECONDS)
@@ -164,11 +164,12 @@ class GeventWorker(Worker):
         self._plane = self._factory(self._static, self._listeners, self._page, self.slot, log, shared=shared)
         if self._generation >= 0:
             self._apply(self._generation)
-        self._plane.start()
-        self.booted = True
-        self._tell(BOOTED)
+        if not self._is_ending:  # told to go while the generation was applied: all may be closed already
+            self._plane.start()
+            self.booted = True
+            self._tell(BOOTED)
+            log.info("worker serves", extra={"pid": os.getpid(), "lane": self.lane})
         receiver = gevent.spawn(self._receive)
-        log.info("worker serves", extra={"pid": os.getpid(), "lane": self.lane})
         self._finished.wait()
         receiver.kill()
         beat.stop()
@@ -202,11 +203,12 @@ class GeventWorker(Worker):
     def _drain(self) -> None:
         """TERM; a second one changes nothing."""
         if not self._is_draining:
-            self._is_draining = True
+            self._is_draining = self._is_ending = True
             gevent.spawn(self._plane.terminate).link(lambda _: self._finished.set())
 
     def _quit(self) -> None:
         """INT and QUIT: at once, also while draining."""
+        self._is_ending = True
         gevent.spawn(self._plane.quit).link(lambda _: self._finished.set())
 
     def _receive(self) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
-
 from tests.corpus.strict import AnswerOf, Record, Seen, attend, plain_answer
 from tests.differential.proxies import Pair, Proxy
 from tests.kube import KubeServer
@@ -35,7 +33,15 @@ kind: IngressRoute
 metadata: {name: everything, namespace: corpus}
 spec:
   routes:
-  - {kind: Rule, match: "PathPrefix(`/`)", services: [{name: strict, port: 80, SERVICE}]}
+  - {kind: Rule, match: "PathPrefix(`/`)", services: [{name: strict, port: 80}]}
+---
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {name: secured, namespace: corpus}
+spec:
+  tls: {}
+  routes:
+  - {kind: Rule, match: "PathPrefix(`/`)", services: [{name: strict, port: 80}]}
 """
 
 
@@ -96,11 +102,11 @@ class StrictGround:
         try:
             self.server = self._stack.enter_context(StrictServer())
             kube = self._stack.enter_context(KubeServer())
-            text = _MANIFESTS.replace("PORT", str(self.server.port)).replace("SERVICE", "scheme: http")
-            kube.apply(yaml.safe_dump_all(yaml.safe_load_all(text)))
+            text = _MANIFESTS.replace("PORT", str(self.server.port))
+            kube.apply(text)
             self.pair = self._stack.enter_context(Pair(kube, self._options, self._folder))
             for proxy in (self.pair.traefik, self.pair.pointsman):
-                proxy.wait_for_router("corpus-everything")
+                proxy.wait_for_router("corpus-secured")
         except BaseException:
             self._stack.close()
             raise

@@ -1,7 +1,7 @@
 """An origin server for tests with real clients: bodies of any size, trailers, events on command, WebSockets.
 
-It speaks HTTP/1.1 from threads and knows these paths: `/bytes/<n>` and `/chunks/<n>` (a download with and without a
-length), `/upload` (answers with the length and the hash of what came), `/trailers`, `/events` (one event for each
+It speaks HTTP/1.1 from threads and knows these paths: `/bytes/<n>` and `/chunks/<n>` (downloads with and without
+a length), `/upload` (answers with length and hash of what came), `/trailers`, `/events` (one event for each
 call of `tell`), `/ws` (a WebSocket that echoes).
 """
 
@@ -108,7 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(("Content-Length", str(len(body))))
         self.wfile.write(body)
 
-    do_PUT = do_POST
+    def do_PUT(self) -> None:
+        self.do_POST()
 
     def _body(self) -> bytes:
         if "content-length" in self.headers:

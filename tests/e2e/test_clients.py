@@ -40,7 +40,7 @@ endpoints: [{{addresses: [127.0.0.1]}}]
 ROUTES = """
 apiVersion: traefik.io/v1alpha1
 kind: Middleware
-metadata: {name: nobody}
+metadata: {name: deny}
 spec: {ipAllowList: {sourceRange: [192.0.2.1]}}
 ---
 apiVersion: traefik.io/v1alpha1
@@ -66,7 +66,7 @@ spec:
     "ROUTES",
     """
     - {kind: Rule, match: PathPrefix(`/`), priority: 1, services: [{name: origin, port: 80}]}
-    - {kind: Rule, match: PathPrefix(`/denied`), services: [{name: origin, port: 80}], middlewares: [{name: nobody}]}
+    - {kind: Rule, match: PathPrefix(`/denied`), services: [{name: origin, port: 80}], middlewares: [{name: deny}]}
     - {kind: Rule, match: PathPrefix(`/small`), services: [{name: origin, port: 80}], middlewares: [{name: small}]}
     - {kind: Rule, match: PathPrefix(`/test.Echo`), services: [{name: echo, port: 80, scheme: h2c}]}""",
 )
@@ -103,7 +103,7 @@ class Ground:
 
     def change(self) -> None:
         """A reload that every worker has done when this returns."""
-        self.write(ROUTES.replace("middlewares: [{name: nobody}]", "middlewares: [{name: small}]"))
+        self.write(ROUTES.replace("middlewares: [{name: deny}]", "middlewares: [{name: small}]"))
         wait_until(lambda: all(self._tells("/denied/x", 200) for _ in range(8)), what="the change is everywhere")
 
     def _tells(self, path: str, status: int) -> bool:
@@ -266,6 +266,7 @@ def socket_client(request: pytest.FixtureRequest, ground: Ground) -> Iterator[An
     )
     yield client
     client.close()
+    client.shutdown()
 
 
 @pytest.mark.behaviour("DP-82")

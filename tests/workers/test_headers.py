@@ -330,3 +330,19 @@ def test_names_and_hosts_of_any_length_are_not_kept() -> None:
     again = read()
     assert isinstance(again, IncomingRequest)
     assert again.client.forwarded_block(b"a.example") == again.client._block
+
+
+@pytest.mark.parametrize("name", [b"x_y", b"x.y", b"x+y", b"_x", b"x~"])
+def test_alias_strategies(name: bytes) -> None:
+    def of(strategy: str) -> Request | Failure:
+        options = EntryPoint(address=":80", http=HTTP(alias_headers_strategy=strategy))
+        return read(name + b": 1\r\nx-y: 2", options=options)
+
+    kept, deleted, rejected = (of(strategy) for strategy in ("keep", "delete", "reject"))
+    assert isinstance(kept, Request)
+    assert isinstance(deleted, Request)
+    assert isinstance(rejected, Request)
+    assert (name, b"1") in kept.headers
+    assert (name, b"1") not in deleted.headers
+    assert (b"x-y", b"2") in deleted.headers
+    assert rejected.refusal is UNDERSCORE_HEADER

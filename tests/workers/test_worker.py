@@ -32,6 +32,7 @@ class Notes:
     def __init__(self, pipe: socket.socket, drain_seconds: float) -> None:
         self._pipe = pipe
         self._drain_seconds = drain_seconds
+        self._is_ending = False
 
     def note(self, word: str) -> None:
         self._pipe.send(word.encode())
@@ -48,6 +49,9 @@ class Notes:
             self.note("bug")
             raise KeyError("ours")
         gevent.sleep(0)
+        if content == "slow":
+            self.note("begin")
+            wait_until(lambda: self._is_ending, pause=gevent.sleep)
         self.note(f"apply {content}")
         if content == "full":
             gevent.spawn(self.use_up_descriptors)
@@ -62,6 +66,7 @@ class Notes:
 
     def terminate(self) -> None:
         self.note("terminate")
+        self._is_ending = True
         gevent.sleep(self._drain_seconds)
 
     def reopen_logs(self) -> None:
@@ -69,6 +74,7 @@ class Notes:
 
     def quit(self) -> None:
         self.note("quit")
+        self._is_ending = True
 
 
 class Forked:
@@ -201,6 +207,18 @@ def test_a_generation_arrives_although_no_descriptor_is_left(fork: Callable[...,
 def test_a_refused_inherited_generation_does_not_stop_it(fork: Callable[..., Forked]) -> None:
     forked = fork(generation="bad")
     assert [forked.told(), forked.told()] == ["refused", "start"]
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "terminate"), (signal.SIGINT, "quit")])
+def test_told_to_go_before_it_accepts_it_never_does(
+    fork: Callable[..., Forked], number: signal.Signals, word: str
+) -> None:
+    """The end may come while a large first generation is being applied, and may be over before that."""
+    forked = fork(generation="slow")
+    assert forked.told() == "begin"
+    forked.kill(number)
+    assert [forked.told(), forked.told(), forked.told()] == [word, "apply slow", ""]
+    assert forked.wait() == 0
 
 
 def test_term_drains_once(fork: Callable[..., Forked]) -> None:

@@ -20,8 +20,8 @@ from workers.middlewares.base import Context, Surroundings, Wrap
 Services = Callable[[str], Handler]
 
 MOST_MEMBERS: Final = 100
-"""In one list, chains and their members included. Each is some frames of the stack around every request, and chains
-of chains double with every level: a few small objects must not keep all workers building for ever."""
+"""In one list, chains and their members included. Each is some frames of the stack around every request, and with
+chains of chains a few small objects could keep all workers building for ever."""
 
 
 class MiddlewareState:

@@ -1,7 +1,7 @@
 """Header fields of a request or response as lists: names without regard to case, and their look-alikes.
 
-Many servers turn `-` into `_` before they hand a header to a program, some of them whatever is neither a letter nor
-a digit, so whoever decides a header's value must remove all spellings of it that come to the same.
+Many servers turn `-` into `_` before they hand a header to a program, some of them whatever is no letter or digit,
+so whoever decides a header's value must remove all spellings of it that come to the same.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from workers.exchange import Header
 
 _ALIKE: Final = bytes(ord(chr(byte).lower()) if chr(byte).isalnum() and byte < 128 else 45 for byte in range(256))
+
 
 def values(headers: Iterable[Header], lower_name: bytes) -> list[bytes]:
     """Values of all lines of one header, in order."""

@@ -144,7 +144,7 @@ def test_a_router_with_a_broken_one_is_not_built_without_it() -> None:
 def test_chains_of_chains_are_bounded() -> None:
     """Thirty small objects, each naming the next one twice, would be a thousand million middlewares."""
     bomb = {f"c{level}": chain(f"c{level + 1}", f"c{level + 1}") for level in range(30)}
-    with pytest.raises(BuildError, match="more than 100 middlewares in one list, chains and their members included"):
+    with pytest.raises(BuildError, match="more than 100 middlewares in one list, chains and"):
         built_of({**bomb, "c30": add("/b")}, "c0")
 
 

@@ -16,8 +16,10 @@ from tests.tls.pki import Authority
 from tests.upstreams import Peer, Script, Upstream, answering, body_of, echo
 from tests.waiting import wait_until
 from tests.workers.middlewares.around import behind, context, noted, ok, post
+from tests.workers.middlewares.calls import Recorder, request
 from tests.workers.upstream.secured import authority, secured, server_context
 from workers.building import BuildError
+from workers.middlewares.auth_response import AuthResult
 from workers.middlewares.client_tls import transport_for
 from workers.middlewares.forward_auth import forward_auth
 
@@ -393,3 +395,13 @@ def test_equal_tls_options_share_one_transport() -> None:
     first = transport_for(ClientTLS(ca=pem))
     assert transport_for(ClientTLS(ca=pem)) is first
     assert transport_for(ClientTLS(ca=pem, insecure_skip_verify=True)) is not first
+
+
+@pytest.mark.parametrize("options", [{"auth_response_headers": ["X-User"]}, {"auth_response_headers_regex": "^X-U"}])
+@pytest.mark.parametrize("name", ["X_User", "x.user", "X!User", "x-USER"])
+def test_no_spelling_of_a_decided_header_passes(name: str, options: dict[str, Any]) -> None:
+    """Servers that make variables of headers take all of them for the same one."""
+    exchange = Recorder(request("/", f"{name}: evil", "X--User: stays"))
+    AuthResult(ForwardAuth(address="http://auth", **options)).apply(exchange, [(b"X-User", b"me")])
+    found = [header for header in exchange.request.headers if b"ser" in header[0].lower() and header[1] != b"proxy"]
+    assert found == [(b"X--User", b"stays"), (b"X-User", b"me")]

@@ -55,9 +55,10 @@ def test_a_buffered_http2_body_is_no_second_request() -> None:
 
 def test_a_body_shown_to_the_auth_server_is_no_second_request() -> None:
     server = Listener()
-    with Upstream(echo) as auth, behind(
-        forward_auth, ForwardAuth(address=auth.url, forward_body=True), server
-    ) as stage:
+    with (
+        Upstream(echo) as auth,
+        behind(forward_auth, ForwardAuth(address=auth.url, forward_body=True), server) as stage,
+    ):
         client = converse(stage)
         for _ in range(2):
             assert client.get(method=b"POST", body=INNER).status == 200

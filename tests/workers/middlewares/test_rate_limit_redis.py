@@ -120,6 +120,18 @@ def test_what_is_kept(server: Server) -> None:
 
 
 @needs_server
+def test_a_long_source_is_not_kept_as_it_is(server: Server) -> None:
+    """A header may be a megabyte; the keys of Redis are not to be."""
+    criterion = SourceCriterion(request_header_name="X-K")
+    options = RateLimit(average=1, period="1h0m0s", burst=1, redis=server.options(), source_criterion=criterion)
+    handler = chain(build, options, answers())
+    long, other = (exchange((b"X-K", b"k" * 100_000 + end)) for end in (b"1", b"2"))
+    assert statuses(handler, [long, other]) == [200, 200]
+    assert statuses(handler, [exchange((b"X-K", b"k" * 100_000 + b"1"))]) == [429]
+    assert len(server.ask("KEYS", "*")) < 300
+
+
+@needs_server
 def test_who_waits_has_taken_and_who_is_refused_has_not(server: Server) -> None:
     client = redis_client(server.options())
     pace = Pace(float(SECOND), 1, SECOND, 60)

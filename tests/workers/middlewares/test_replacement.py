@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,3 +66,11 @@ def test_errors_in_the_words_of_the_original(pattern: str, message: str) -> None
 @given(st.text("ab/é", max_size=12), st.sampled_from(["a", "a*", "", "b|a*", "(a|b)+", ".", "é?"]))
 def test_each_match_by_itself_leaves_the_text(text: str, pattern: str) -> None:
     assert Replacement(pattern, "$0")(text.encode()) in (text.encode(), None)
+
+
+def test_many_matches_let_others_have_their_turn() -> None:
+    turns: list[int] = []
+    other = gevent.spawn(lambda: [turns.append(turn) or gevent.sleep(0) for turn in range(20)])  # type: ignore[func-returns-value]
+    assert Replacement("a", "b")(b"a" * 5000) == b"b" * 5000
+    assert 5 <= len(turns) < 20
+    other.kill()
