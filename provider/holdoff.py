@@ -1,24 +1,40 @@
 """When to build next: at once after a quiet time, otherwise not before two pauses have passed. Pure.
 
 Two pauses, both as in Traefik: between two builds of this provider (`throttleDuration`) and between two
-publications (`providersThrottleDuration`). A build that could not be published yet would be thrown away, so
+publications (`providersThrottleDuration`). Where pods come and go all the time neither of them may be left to
+hold anything back (both can be 0), so no more than BURST publications are made in BURST_SECONDS: each costs every
+worker a share of its time. A build that could not be published yet would be thrown away, so
 building waits for both; whatever happened meanwhile is in it. An unchanged result starts no pause of the
 second kind.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
+BURST: Final = 8
+BURST_SECONDS: Final = 1.0
+
 
 class Holdoff:
     """All times are seconds of one monotonic clock, passed in."""
 
-    __slots__ = ("_built_at", "_pending", "_published_at", "build_pause_seconds", "publish_pause_seconds")
+    __slots__ = (
+        "_built_at",
+        "_pending",
+        "_published_at",
+        "_recent",
+        "build_pause_seconds",
+        "publish_pause_seconds",
+    )
 
     def __init__(self, build_pause_seconds: float, publish_pause_seconds: float) -> None:
         self.build_pause_seconds = build_pause_seconds
         self.publish_pause_seconds = publish_pause_seconds
         self._built_at: float | None = None
         self._published_at: float | None = None
+        self._recent: deque[float] = deque(maxlen=BURST)
         self._pending = False
 
     def changed(self) -> None:
@@ -34,6 +50,8 @@ class Holdoff:
             due = self._built_at + self.build_pause_seconds
         if self._published_at is not None:
             due = max(due, self._published_at + self.publish_pause_seconds)
+        if len(self._recent) == BURST:
+            due = max(due, self._recent[0] + BURST_SECONDS)
         return due
 
     def is_due(self, now: float) -> bool:
@@ -46,3 +64,4 @@ class Holdoff:
         self._built_at = now
         if published:
             self._published_at = now
+            self._recent.append(now)

@@ -131,11 +131,6 @@ class DataPlane:
 
     def _swap(self, runtime: Runtime) -> None:
         """Every entry point switches in one go: no other greenlet runs in between."""
-        if self._scraping is not None:
-            self._scraping.follow(self._in_force, runtime)
-        if self._observers.metrics is not None:
-            self._observers.metrics.reconfigured()
-        self._in_force = runtime
         for name, server in self._servers.items():
             server.table = runtime.tables[name]
             server.secure_table = runtime.secure_tables[name]
@@ -143,6 +138,11 @@ class DataPlane:
             server.tcp_table = runtime.tcp.tables[name]
         for name, udp_server in self._udp_servers.items():
             udp_server.table = runtime.udp.tables[name]
+        before, self._in_force = self._in_force, runtime
+        if self._scraping is not None:
+            self._scraping.follow(before, runtime)
+        if self._observers.metrics is not None:
+            self._observers.metrics.reconfigured()
 
     @property
     def runtime(self) -> Runtime:

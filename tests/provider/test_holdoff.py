@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.holdoff import Holdoff
+from provider.holdoff import BURST, BURST_SECONDS, Holdoff
 
 
 def test_nothing_is_due_before_something_changed() -> None:
@@ -47,6 +47,19 @@ def test_without_pauses_every_change_is_due() -> None:
     assert holdoff.is_due(100)
 
 
+def test_a_storm_is_published_a_few_times_a_second_and_a_change_in_quiet_at_once() -> None:
+    holdoff, published = Holdoff(0, 0), []
+    for milliseconds in range(0, 3000, 2):
+        now = milliseconds / 1000
+        holdoff.changed()
+        if holdoff.is_due(now):
+            holdoff.built(now, published=True)
+            published.append(now)
+    assert len(published) == 3 * BURST
+    holdoff.changed()
+    assert holdoff.is_due(published[-1] + BURST_SECONDS)
+
+
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=60), st.integers(0, 50), st.integers(0, 50))
 def test_every_change_is_built_and_never_too_fast(gaps: list[int], build: int, publish: int) -> None:
     holdoff = Holdoff(build, publish)
@@ -58,6 +71,6 @@ def test_every_change_is_built_and_never_too_fast(gaps: list[int], build: int, p
             holdoff.built(now, published=True)
             built_at.append(now)
     due = holdoff.due_at()
-    assert due is None or due <= now + max(build, publish)
+    assert due is None or due <= now + max(build, publish, BURST_SECONDS)
     pauses = [later - earlier for earlier, later in itertools.pairwise(built_at)]
     assert all(pause >= max(build, publish) for pause in pauses)

@@ -24,6 +24,8 @@ _WEB: Final = b"application/grpc-web"
 _TEXT: Final = b"application/grpc-web-text"
 _GRPC: Final = b"application/grpc"
 _METHODS: Final = frozenset({b"GET", b"POST", b"HEAD"})
+_LONGEST_ASKED_BYTES: Final = 16384
+"""Of names in a preflight; no browser asks for more."""
 _TRAILER_FRAME: Final = b"\x80"
 _PREFLIGHT_VARY: Final[Sequence[Header]] = (
     (b"Vary", b"Origin"),
@@ -66,8 +68,8 @@ def _is_preflight(request: Request) -> bool:
 def _preflight(request: Request, origin: bytes) -> list[Header]:
     headers = list(_PREFLIGHT_VARY)
     method = fields.first(request.headers, b"access-control-request-method").upper()
-    if origin and method in _METHODS:
-        asked = fields.first(request.headers, b"access-control-request-headers")
+    asked = fields.first(request.headers, b"access-control-request-headers")
+    if origin and method in _METHODS and len(asked) <= _LONGEST_ASKED_BYTES:
         names = [fields.canonical(name) for part in asked.split(b",") if (name := part.strip())]
         headers += [
             (b"Access-Control-Allow-Origin", origin),

@@ -7,6 +7,7 @@ entries in X-Forwarded-For than were asked for, share it.
 from __future__ import annotations
 
 import ipaddress
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,6 +20,8 @@ Source = Callable[[Request], bytes]
 
 _FORWARDED_FOR: Final = b"x-forwarded-for"
 _IPV6_BITS: Final = 128
+MOST_ENTRIES: Final = 1000
+"""Of X-Forwarded-For that are looked at for one that is not excluded; a client could send very many."""
 
 
 class AddressPool:
@@ -117,26 +120,29 @@ def _header(lower_name: bytes) -> Source:
     return first_value if is_ours else first_received
 
 
-def _forwarded_for(request: Request) -> list[bytes]:
-    """What the client's side claims, leftmost first.
+def _forwarded_for(request: Request, most: int) -> list[bytes]:
+    """What the client's side claims, leftmost first: the last `most` entries, before them the rest as it is.
 
     Looked up, as other headers are, without adding the proxy's own ones first: the entry point has removed this
     one where it does not count, and never adds it.
     """
     lines = [value for name, value in request._headers if name.lower() == _FORWARDED_FOR]
-    return [part.strip() for part in b",".join(lines).split(b",")]
+    return b",".join(lines).rsplit(b",", most)
 
 
 def _from_the_right(depth: int) -> Source:
+    most = min(depth, sys.maxsize)
+
     def entry(request: Request) -> bytes:
-        parts = _forwarded_for(request)
-        return parts[-depth] if depth <= len(parts) else b""
+        parts = _forwarded_for(request, most)
+        return parts[-depth].strip() if depth <= len(parts) else b""
 
     return entry
 
 
 def _first_outside(pool: AddressPool) -> Source:
     def entry(request: Request) -> bytes:
-        return next((part for part in reversed(_forwarded_for(request)) if part and part not in pool), b"")
+        parts = map(bytes.strip, reversed(_forwarded_for(request, MOST_ENTRIES)[-MOST_ENTRIES:]))
+        return next((part for part in parts if part and part not in pool), b"")
 
     return entry

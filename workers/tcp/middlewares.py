@@ -71,7 +71,7 @@ class Guards:
 
 
 InFlight = Callable[[InFlightConn, Sequence[str]], Guard]
-"""Makes the guard of an inFlightConn from its options and its place: entry point, router and own name."""
+"""Makes the guard of an inFlightConn from its options and its place: entry point, router, name and position."""
 
 
 class TCPMiddlewareState:
@@ -100,13 +100,13 @@ def build_guards(
     From the last to the first, so that of several broken ones the last is named, as in the original.
     """
     guards: list[Guard] = []
-    for reference in reversed(names):
+    for position, reference in reversed(list(enumerate(names))):
         name = resolve_reference(reference, router)
         state = states.get(name)
         if state is None:
             raise BuildError(f'middleware "{name}" does not exist')
         try:
-            guards.append(_guard(state, in_flight, (place, router, name)))
+            guards.append(_guard(state, in_flight, (place, router, name, str(position))))
         except BuildError as error:
             if str(error) not in state.errors:
                 state.errors.append(str(error))

@@ -397,11 +397,15 @@ def test_equal_tls_options_share_one_transport() -> None:
     assert transport_for(ClientTLS(ca=pem, insecure_skip_verify=True)) is not first
 
 
-@pytest.mark.parametrize("options", [{"auth_response_headers": ["X-User"]}, {"auth_response_headers_regex": "^X-U"}])
+@pytest.mark.parametrize(
+    "options", [{"auth_response_headers": ["X-User"]}, {"auth_response_headers_regex": "^X-U"}]
+)
 @pytest.mark.parametrize("name", ["X_User", "x.user", "X!User", "x-USER"])
 def test_no_spelling_of_a_decided_header_passes(name: str, options: dict[str, Any]) -> None:
     """Servers that make variables of headers take all of them for the same one."""
     exchange = Recorder(request("/", f"{name}: evil", "X--User: stays"))
     AuthResult(ForwardAuth(address="http://auth", **options)).apply(exchange, [(b"X-User", b"me")])
-    found = [header for header in exchange.request.headers if b"ser" in header[0].lower() and header[1] != b"proxy"]
+    found = [
+        header for header in exchange.request.headers if b"ser" in header[0].lower() and header[1] != b"proxy"
+    ]
     assert found == [(b"X--User", b"stays"), (b"X-User", b"me")]

@@ -213,6 +213,19 @@ def test_preflight(origin: bytes, method: bytes, allowed: bool) -> None:
         assert response[b"access-control-allow-headers"] == (b"X-Grpc-Web, Content-Type" if allowed else None)
 
 
+def test_a_preflight_that_asks_for_too_much_gets_nothing() -> None:
+    with stage(Server(), "*") as where:
+        client = where.client()
+        client.send(
+            b"OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nAccess-Control-Request-Method: POST\r\n"
+            b"Access-Control-Request-Headers: x-grpc-web%b\r\n\r\n" % (b",a" * 100_000)
+        )
+        response = client.response()
+        assert response.status == 200
+        assert response[b"access-control-allow-origin"] is None
+        assert response[b"access-control-allow-headers"] is None
+
+
 def test_everything_else_passes() -> None:
     with stage(answering(*[ok(b"ok")] * 3), "https://a") as where:
         client = where.client()

@@ -7,7 +7,7 @@ import pytest
 from config.middlewares_source import IPStrategy, SourceCriterion
 from tests.workers.middlewares.limits import exchange
 from workers.building import BuildError
-from workers.middlewares.source import AddressPool, address_source, in_subnet, request_source
+from workers.middlewares.source import MOST_ENTRIES, AddressPool, address_source, in_subnet, request_source
 
 FOUR = b"10.0.0.1,11.0.0.1,12.0.0.1,13.0.0.1"
 
@@ -36,6 +36,18 @@ def test_forwarded_for(depth: int, excluded: list[str], found: bytes) -> None:
     assert address(IPStrategy(depth=depth, excluded_ips=excluded), FOUR) == found
     assert address(IPStrategy(depth=depth, excluded_ips=excluded), *FOUR.split(b",")) == found
     assert address(IPStrategy(depth=depth, excluded_ips=excluded), FOUR.replace(b",", b" , ")) == found
+
+
+@pytest.mark.parametrize("entries", [2, MOST_ENTRIES - 1, MOST_ENTRIES, MOST_ENTRIES + 1, 5 * MOST_ENTRIES])
+def test_only_so_many_entries_are_looked_at(entries: int) -> None:
+    """Far more than there are proxies in a row; a client could make each of its requests cost a second."""
+    forwarded = b"1.2.3.4," + b",".join([b"10.0.0.1"] * (entries - 1))
+    excluded = IPStrategy(excluded_ips=["10.0.0.0/8"])
+    assert address(excluded, forwarded) == (b"1.2.3.4" if entries <= MOST_ENTRIES else b"")
+    assert address(IPStrategy(depth=entries), forwarded) == b"1.2.3.4"
+    assert address(IPStrategy(depth=entries - 1), forwarded) == b"10.0.0.1"
+    assert address(IPStrategy(depth=entries + 1), forwarded) == b""
+    assert address(IPStrategy(depth=1 << 70), forwarded) == b""
 
 
 def test_all_excluded_or_none_there_is_nobody() -> None:

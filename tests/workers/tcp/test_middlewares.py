@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import gevent
@@ -16,9 +16,8 @@ from tests.upstreams import Peer, Upstream
 from tests.waiting import wait_until
 from tests.workers.secure import client_context
 from tests.workers.tcp.staging import environment, router, runtime, service, stage
-from workers.middlewares.in_flight_conn import InFlightConn
 from workers.shared import SharedState
-from workers.tcp.middlewares import Guard
+from workers.tcp.environment import counted
 
 ELSEWHERE = TCPIPAllowList(source_range=["192.0.2.0/24"])
 HERE = TCPIPAllowList(source_range=["127.0.0.0/8"])
@@ -32,18 +31,13 @@ def echoing(peer: Peer) -> None:
 @contextmanager
 def guarded(server: Upstream, *middlewares: TCPMiddleware, tls: str | None = None) -> Iterator[Stage]:
     """A stage with one router behind these, the first outermost; places are counted as in a worker."""
-    shared = SharedState.private()
-
-    def in_flight(options: Options, place: Sequence[str]) -> Guard:
-        return InFlightConn(shared, shared.identity(*(part.encode() for part in place)), options.amount)
-
     names = {f"m{number}": one for number, one in enumerate(middlewares)}
     rule = "HostSNI(`*`)" if tls is None else "HostSNI(`a.test`)"
     running = runtime(
         {"r": router(rule, tls=tls, middlewares=list(names))},
         {"s": service(server.port)},
         middlewares=names,
-        where=environment(in_flight=in_flight),
+        where=environment(in_flight=counted(SharedState.private())),
     )
     with stage(running) as here:
         yield here
@@ -113,17 +107,12 @@ def test_of_two_options_the_allow_list_acts() -> None:
 
 def test_a_middleware_that_is_listed_twice_counts_twice_apart() -> None:
     """Two instances, as with HTTP: one connection is one in each of them."""
-    shared = SharedState.private()
-
-    def in_flight(options: Options, place: Sequence[str]) -> Guard:
-        return InFlightConn(shared, shared.identity(*(part.encode() for part in place)), options.amount)
-
     with Upstream(echoing) as server:
         running = runtime(
             {"r": router(middlewares=["m", "m"])},
             {"s": service(server.port)},
             middlewares={"m": TCPMiddleware(in_flight_conn=Options(amount=1))},
-            where=environment(in_flight=in_flight),
+            where=environment(in_flight=counted(SharedState.private())),
         )
         with stage(running) as here:
             assert is_served(here.client())
