@@ -1,6 +1,7 @@
 """The control side alone, Pointsman's provider and Traefik in one run: first view, memory, single changes.
 
     python -m benchmarks.provider [--routes 1000,10000] [--changes 20] [--only pointsman,traefik]
+    python -m benchmarks.provider --storm [--seconds 60]
 
 An in-memory API server (its own process) holds N IngressRoutes with their Services and EndpointSlices. Measured
 are the time from the start of the process to the first whole configuration and its CPU, then the memory once it
@@ -29,6 +30,7 @@ from typing import Any, Protocol
 
 import psutil
 
+from benchmarks import storm
 from benchmarks.machine import describe
 from benchmarks.peers import route_objects
 from benchmarks.processes import cores, cpu_seconds, find, free_port, resident_mebibytes, running, wait_for_port
@@ -260,8 +262,13 @@ def main() -> None:
     parser.add_argument("--routes", default="1000,10000")
     parser.add_argument("--changes", type=int, default=20)
     parser.add_argument("--only", default="pointsman,traefik")
+    parser.add_argument("--storm", action="store_true", help="what clients feel of 500 changed slices a second")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the storm, and of the quiet before it")
     options = parser.parse_args()
     print(describe())
+    if options.storm:
+        storm.measure(10_000, options.seconds, 500, 3.0)
+        return
     print("\n| routes | program | first view s | its CPU s | memory MiB ", end="")
     print("| changed route: CPU ms | p50 ms | changed slice: CPU ms | p50 ms |")
     print("|---|---|---|---|---|---|---|---|---|")

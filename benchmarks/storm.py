@@ -2,8 +2,8 @@
 
     python -m benchmarks.storm [--routes 10000] [--seconds 60] [--changes 500] [--window 3]
 
-An in-memory API server holds N routes; wrk loads one of them in windows of a few seconds, first in quiet, then while
-so many slices a second get other addresses. Printed are the medians of the windows, and what the provider spends.
+An in-memory API server holds N routes; wrk loads one of them in windows of a few seconds, first in quiet, then
+while so many slices a second get other addresses. Printed are the medians of the windows, and what the provider spends.
 """
 
 from __future__ import annotations
@@ -126,16 +126,21 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=3.0, help="seconds of one run of wrk")
     options = parser.parse_args()
     print(describe())
-    with tempfile.TemporaryDirectory() as directory:
-        with served(options.routes, Path(directory)) as (api, port, master):
-            quiet = windows(port, options.seconds, options.window, cores()[1])
-            provider = provider_of(master)
-            before, began = sum(provider.cpu_times()[:2]), time.monotonic()
-            with Storm(api, options.routes, options.changes) as storm:
-                busy = windows(port, options.seconds, options.window, cores()[1])
-                made, passed = storm.made, time.monotonic() - began
-            spent = sum(provider.cpu_times()[:2]) - before
-            memory = provider.memory_info().rss / (1 << 20)
+    measure(options.routes, options.seconds, options.changes, options.window)
+
+
+def measure(routes: int, seconds: float, a_second: int, window: float) -> None:
+    """Run it and print the table."""
+    core = cores()[1]
+    with tempfile.TemporaryDirectory() as directory, served(routes, Path(directory)) as (api, port, master):
+        quiet = windows(port, seconds, window, core)
+        provider = provider_of(master)
+        before, began = sum(provider.cpu_times()[:2]), time.monotonic()
+        with Storm(api, routes, a_second) as storm:
+            busy = windows(port, seconds, window, core)
+            made, passed = storm.made, time.monotonic() - began
+        spent = sum(provider.cpu_times()[:2]) - before
+        memory = provider.memory_info().rss / (1 << 20)
     print("\n| | windows | requests/s | p50 ms | p99 ms | failed |\n|---|---|---|---|---|---|")
     print(row("quiet", quiet))
     print(row("storm", busy))

@@ -30,9 +30,9 @@ from config.static_shape import SWITCH, Duration, Options, says
 
 class API(Options, frozen=True, kw_only=True):
     insecure: Annotated[bool, says("Serve the API on entry point traefik, to whoever reaches it.")] = False
-    dashboard: Annotated[bool, says("Serve the dashboard beside the API.")] = True
+    dashboard: Annotated[bool, says("Accepted and without effect: there is no dashboard.")] = True
     debug: Annotated[bool, says("Serve diagnostic pages under /debug.")] = False
-    base_path: Annotated[str, says("Prefix of the API's and the dashboard's paths.")] = "/"
+    base_path: Annotated[str, says("Prefix of the API's paths.")] = "/"
     disable_dashboard_ad: Annotated[bool, says("Shown by /api/version for Traefik's dashboard.")] = False
     dashboard_name: Annotated[str, says("Shown by /api/version for Traefik's dashboard.")] = ""
 
@@ -134,7 +134,7 @@ class StaticConfiguration(Options, frozen=True, kw_only=True):
 
     entry_points: dict[str, EntryPoint] = {}
     providers: Providers = msgspec.field(default_factory=Providers)
-    api: Annotated[API | None, says("Serve the API and, unless switched off, the dashboard.")] = None
+    api: Annotated[API | None, says("Serve the API.")] = None
     ping: Annotated[Ping | None, says("Answer health checks at /ping.")] = None
     log: Annotated[Log, SWITCH, says("The log of Pointsman itself.")] = msgspec.field(default_factory=Log)
     access_log: Annotated[AccessLog | None, says("Write a line for every request.")] = None

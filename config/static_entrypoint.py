@@ -120,7 +120,7 @@ class TLS(Options, frozen=True, kw_only=True):
     options: Annotated[
         str, says("TLS option, with its provider (name@kubernetescrd); empty is the default one.")
     ] = ""
-    cert_resolver: Annotated[str, says("Certificate resolver.")] = ""
+    cert_resolver: Annotated[str, says("Accepted with a warning: no certificates are ordered.")] = ""
     domains: Annotated[list[Domain], says("Names that certificates are to be had for.")] = []
 
 

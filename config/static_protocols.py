@@ -39,8 +39,8 @@ class Observability(Options, frozen=True, kw_only=True):
 
     access_logs: Annotated[bool, says("Write requests to the access log.")] = True
     metrics: Annotated[bool, says("Count requests in router and service metrics.")] = True
-    tracing: Annotated[bool, says("Trace requests.")] = True
-    trace_verbosity: Annotated[str, says("How much is traced.", "minimal", "detailed")] = "minimal"
+    tracing: Annotated[bool, says("Accepted and without effect: nothing is traced.")] = True
+    trace_verbosity: Annotated[str, says("Accepted and without effect.", "minimal", "detailed")] = "minimal"
 
 
 class RedirectEntryPoint(Options, frozen=True, kw_only=True):

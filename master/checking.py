@@ -19,10 +19,9 @@ from master.inspection import Inspection, Origin
 from workers.routers import RouterState
 from workers.tcp.routers import TCPRouterState
 
-_TOLD_BY_PROVIDER: Final = frozenset(
-    ("InvalidRule", "PriorityTooLarge", "TLSMissing", "NoService", "InvalidProxyProtocol")
-)
-"""Reasons of findings that already say why a router is disabled."""
+_ONLY_WORKERS_KNOW: Final = frozenset(("UnknownEntryPoint", "NoEntryPoint"))
+"""Reasons of findings that an error of the provider about the same route never stands for."""
+_OF_ALL_ROUTES: Final = "spec.routes"
 _ROUTE: Final = re.compile(r"spec\.routes\[[0-9]+\]")
 _KINDS: Final = (
     (r'entryPoint ".*" doesn\'t exist', "UnknownEntryPoint"),
@@ -149,22 +148,25 @@ def _of_states(
     told = {
         (one.kind, one.namespace, one.name, _route_of(one.field))
         for one in inspection.reading.findings
-        if one.reason in _TOLD_BY_PROVIDER
+        if one.severity == "error"
     }
     seen: set[Finding] = set()
     for state, origin in states:
-        if origin is None or (*origin.key, origin.field) in told:
+        if origin is None:
             continue
+        is_told = not told.isdisjoint(((*origin.key, origin.field), (*origin.key, _OF_ALL_ROUTES)))
         for error in state.errors:
             finding = _finding(inspection, state, origin, error)
-            if finding not in seen:
+            if finding not in seen and not (is_told and finding.reason not in _ONLY_WORKERS_KNOW):
                 seen.add(finding)
                 yield finding
 
 
 def _route_of(field: str) -> str:
-    """The route in the path of a field, empty if it is about none."""
+    """The route in the path of a field, `_OF_ALL_ROUTES` for what disables all, empty if it is about none."""
     matched = _ROUTE.match(field)
+    if matched is None and field.startswith(("spec.tls.options", "spec.parentRefs")):
+        return _OF_ALL_ROUTES
     return matched[0] if matched else ""
 
 

@@ -89,7 +89,7 @@ def _chunks(data: bytes) -> _Body:
         if len(data) < size + 2:
             return body, (), b"", True
         data = data[size + 2 :]
-    trailers = []
+    trailers: list[tuple[str, str]] = []
     while True:
         line, mark, data = data.partition(b"\r\n")
         if not mark:

@@ -1,7 +1,7 @@
 """The corpus of messages in which parsers have been made to disagree, with what must become of each.
 
-`requests/*.yaml`: bytes from a client. Behind them, unless the case has another `end`, comes the sentinel, an
-innocent request: a proxy that loses count of bytes answers it wrongly, or not at all. `status` are the answers that
+`requests/*.yaml`: bytes from a client. Behind them, unless the case has another `end`, comes the sentinel, an innocent
+request: a proxy that loses count of bytes answers it wrongly, or not at all. `status` are the answers that
 the client gets (0 for one without a status), `server` the requests that reach the server, in words.
 
 `responses/*.yaml`: bytes from a server as answer to `request`. Then the client asks for `/next`, which the server

@@ -138,7 +138,9 @@ def _header(line: bytes) -> Header:
     return found[1].decode().lower(), found[2].decode("latin-1")
 
 
-def attend(record: Record, receive: Callable[[], bytes], send: Callable[[bytes], object], answer: AnswerOf) -> None:
+def attend(
+    record: Record, receive: Callable[[], bytes], send: Callable[[bytes], object], answer: AnswerOf
+) -> None:
     """Serve one connection until it ends, and keep what came. `answer` decides; it may end the connection."""
     record.connections += 1
     number = record.connections

@@ -115,16 +115,9 @@ _VALUES: Final = [
 ]
 _TOKENS: Final = ["close", "keep-alive", "", "te", "x-b", "A", "cookie", "X-Real-Ip", "x-forwarded-for", "host"]
 _HOSTS: Final = [
-    "corpus",
-    "CORPUS",
-    "a.b.example",
-    "a.b.example.",
-    "corpus:80",
-    "corpus:8443",
-    "[::1]",
-    "[::1]:80",
+    *("corpus", "CORPUS", "a.b.example", "a.b.example.", "corpus:80", "corpus:8443", "[::1]", "[::1]:80"),
+    *("127.0.0.1", "xn--a", "a_b", "a-b", "corpus:0"),
 ]
-_HOSTS += ["127.0.0.1", "xn--a", "a_b", "a-b", "corpus:0"]
 
 
 def _spelled(names: list[str]) -> st.SearchStrategy[str]:

@@ -24,8 +24,8 @@ pytestmark = [
 ]
 REQUESTS, RESPONSES = request_cases(), response_cases()
 _BIG = ("size of 63 bits", "size of all ones")
-"""The original waits for as many bytes: nothing to compare. Nor is there where a client breaks off: what the original
-says then depends on who notices first."""
+"""The original waits for as many bytes: nothing to compare. Nor is there where a client breaks off: what the
+original says then depends on who notices first."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A route that workers disable is not accepted: every such router's object has an error, and only such objects have.
+"""A route that workers disable is not accepted: its object has an error, and only such objects have one.
 
 The way is the real one: translation, a sealed generation, the workers' reload (master/inspection.py).
 """
@@ -97,7 +97,7 @@ OTHERS: dict[str, list[Json]] = {
     "no option": [route("r", rule("Host(`a`)", A), tls={"options": {"name": "gone"}})],
     "the default option": [route("r", rule("Host(`a`)", A), tls={"options": {"name": "default"}})],
     "option": [
-        custom("TLSOption", "o", minVersion="VersionTLS14"),
+        custom("TLSOption", "o", clientAuth={"clientAuthType": "RequireAndVerifyClientCert"}),
         route("r", rule("Host(`a`)", A), tls={"options": {"name": "o"}}),
     ],
     "no transport": served(serversTransport="gone"),

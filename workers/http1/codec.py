@@ -154,7 +154,7 @@ def parse_request_slowly(data: bytes, client: Client, policy: TargetPolicy) -> I
     )
 
 
-def _admitted(
+def _admitted(  # noqa: PLR0912 - every request goes through it: one frame on purpose
     method: bytes,
     target: bytes,
     minor_version: int,

@@ -103,11 +103,9 @@ def _other_form(request: Request) -> bytes | Failure:
         if b"#" in target:
             return errors.RAW_FRAGMENT
         match = _ABSOLUTE.fullmatch(target)
-        if match is None:
+        if match is None or b"%" in match[1]:  # another one might decode that, and see another host
             return errors.MALFORMED_REQUEST
         authority, rest = match.groups()
-        if b"%" in authority:
-            return errors.MALFORMED_REQUEST  # another one might decode it, and see another host
         rest = rest if rest.startswith(b"/") else b"/" + rest
     host = canonical_host(authority)
     if not host:

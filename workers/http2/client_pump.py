@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+
 class StreamPump:
     """`first`: what has been taken of the body already. `failure`: why the client's side ended early."""
 

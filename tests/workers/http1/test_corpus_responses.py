@@ -5,6 +5,7 @@ ADV-D-22: the request that follows gets the good answer to it, on a new connecti
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -56,10 +57,8 @@ class Hostile:
         client.send(case.request)
         received = first_answer(client, case.method)
         client.send(NEXT)
-        try:
+        with contextlib.suppress(OSError):
             received += client.read_to_end()
-        except (ConnectionError, OSError):
-            pass
         _, numbers = self.record.take()
         return answers_in(received, [case.method]), len(numbers) == len(set(numbers))
 

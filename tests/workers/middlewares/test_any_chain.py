@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from tests.workers.middlewares.around import context, service
 from workers.exchange import Exchange, Handler
 from workers.middlewares import BUILDERS
 from workers.shared import SharedState
+from workers.wrapping import WrappedExchange
 
 SEED: Final = 20260
 CHAINS: Final = 40
@@ -413,3 +415,15 @@ def test_upgrades_pass_or_are_refused(name: str, which: int, servers: tuple[str,
         wait_until(lambda: not ground.answers[0].running, pause=gevent.sleep)
         assert ground.answers[0].heads == (head.status != 101)
         assert not ground.gauges
+
+
+def test_nobody_splices_past_a_middleware() -> None:
+    """What passes in the kernel is seen by nobody: an exchange around another one must say that it does not."""
+    import_module("workers.services")  # and with it all handlers there are
+    found = [WrappedExchange]
+    for one in found:
+        found += one.__subclasses__()
+    assert len(found) > 10
+    for one in found:
+        assert one.splice_response is Exchange.splice_response
+        assert one.splice_request is Exchange.splice_request

@@ -103,10 +103,10 @@ def test_an_attempt_that_failed_is_not_why_the_next_one_is_answered() -> None:
 def test_a_service_that_is_down_is_not_why_its_fallback_answers() -> None:
     server = Listener()
     with dead_port() as nobody, Upstream(server) as up, Stage(answering(b"")) as stage:
-        services = [
+        main, fallback = (
             ServiceHandler(url, Rigid([url]), stage.transport) for url in (f"http://127.0.0.1:{nobody}", up.url)
-        ]
-        both = ErrorFailoverHandler(*services, [StatusRange(502, 502)], None, lambda: True)
+        )
+        both = ErrorFailoverHandler(main, fallback, [StatusRange(502, 502)], None, lambda: True)
         stage.table.handler = retry(Retry(attempts=3), context(stage.transport))(both)
         client = stage.client()
         client.send(b"DELETE /one HTTP/1.1\r\nHost: a\r\n\r\n")
