@@ -7,6 +7,7 @@ POINTSMAN_STATIC_FD    the static configuration, encoded
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -27,7 +28,13 @@ EXIT_SETTINGS: Final = 78
 log = logging.getLogger("provider")
 
 
+NICENESS: Final = 5
+"""Where the processors do not suffice requests come first, and a third of a worker's share is enough for us."""
+
+
 def main() -> int:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     channel = socket.socket(fileno=int(os.environ["POINTSMAN_CHANNEL_FD"]))
     page = ControlPage.attach(int(os.environ["POINTSMAN_CONTROL_FD"]))
     static_fd = int(os.environ["POINTSMAN_STATIC_FD"])

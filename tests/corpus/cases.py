@@ -1,8 +1,9 @@
 """The corpus of messages in which parsers have been made to disagree, with what must become of each.
 
-`requests/*.yaml`: bytes from a client. Behind them, unless the case has another `end`, comes the sentinel, an innocent
-request: a proxy that loses count of bytes answers it wrongly, or not at all. `status` are the answers that
-the client gets (0 for one without a status), `server` the requests that reach the server, in words.
+`requests/*.yaml`: bytes from a client. Behind them, unless the case has another `end` (`none`, or `half-close`),
+comes the sentinel, an innocent request: a proxy that loses count of bytes answers it wrongly, or not at all.
+`status` are the answers that the client gets (0 for one without a status), `server` the requests that reach the
+server, in words.
 
 `responses/*.yaml`: bytes from a server as answer to `request`. Then the client asks for `/next`, which the server
 answers well: whatever else comes back is poison. `client` is what the client gets, `fresh` whether the second
@@ -25,7 +26,7 @@ SENTINEL: Final = b"GET /sentinel HTTP/1.1\r\nHost: corpus\r\nConnection: close\
 
 @dataclass(frozen=True)
 class RequestCase:
-    """`end`: `sentinel`, or `half-close` for a client that says no more. `methods`: where they are not GET."""
+    """`end`: `sentinel`, `none`, or `half-close` for a client that says no more. `methods`: where they are not GET."""
 
     group: str
     name: str

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.static_load import from_mapping
-from master.checking import layer4_origins
+from master.check_rows import layer4_origins
 from master.inspection import Inspection
 from tests.master.inspecting import write
 from tests.provider.support import Json, middleware, route, rule

@@ -313,10 +313,11 @@ def speak_http2(chance: random.Random, client: Conversation) -> bool:
     """One conversation; may the connection be used again?"""
     try:
         ask_http2(chance, client)
-    except ProtocolError:
+    except ProtocolError as error:
         # the client's library takes nothing more once it has read a GOAWAY, streams under way included
-        if not any(isinstance(event, ConnectionTerminated) for event in client.seen):
+        if "in state ConnectionState.CLOSED" not in str(error):
             raise
+        return False
     return not any(isinstance(event, ConnectionTerminated) for event in client.seen)
 
 
