@@ -26,7 +26,7 @@ SENTINEL: Final = b"GET /sentinel HTTP/1.1\r\nHost: corpus\r\nConnection: close\
 
 @dataclass(frozen=True)
 class RequestCase:
-    """`end`: `sentinel`, `none`, or `half-close` for a client that says no more. `methods`: where they are not GET."""
+    """`end`: `sentinel`, `none`, or `half-close` of a client that says no more. `methods`: where not GET."""
 
     group: str
     name: str

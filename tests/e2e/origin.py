@@ -45,6 +45,7 @@ class Origin:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256
 
             def handle_error(self, request: object, client_address: object) -> None:
                 """Clients that go away are what some tests are about."""

@@ -251,7 +251,7 @@ def test_h2load(ground: Ground, scheme: str, arguments: Sequence[str]) -> None:
         text=True,
         check=True,
     )
-    assert "300 succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout
+    assert "300 succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout, done.stdout
     assert "status codes: 300 2xx" in done.stdout
 
 
