@@ -64,9 +64,7 @@ class KubernetesCRD(KubernetesOptions, frozen=True, kw_only=True):
     allow_cross_namespace: Annotated[bool, says("Let resources refer to resources of other namespaces.")] = False
     default_tls_resources_namespace: Annotated[
         str,
-        says(
-            "Only namespace whose TLSOption and TLSStore default count; empty: any, if alone."
-        ),
+        says("Only namespace whose TLSOption and TLSStore default count; empty: any, if alone."),
     ] = ""
     report: Report = msgspec.field(default_factory=Report)
 

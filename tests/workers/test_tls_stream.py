@@ -16,8 +16,9 @@ from tests.playbook import Clock
 from tests.waiting import wait_until
 from tests.workers.secure import TLS12, TLS13, client_context, engine, table
 from tls.hello import ClientHello
+from tls.openssl import RECORD_BYTES
 from workers.stream import StreamBroken, StreamCancelled, StreamTimeout
-from workers.tls_stream import RECORD_BYTES, TLSStream
+from workers.tls_stream import TLSStream
 
 ENGINE = engine()
 TABLE = table()
