@@ -211,6 +211,8 @@ def _ingress_routes(draw: st.DrawFn, namespace: str, options: dict[tuple[str, st
     spec = draw(st.fixed_dictionaries({}, optional={"entryPoints": _entry_points(), "tls": _tls(traefik.TLS)}))
     if draw(st.integers(0, 4)) == 0:
         spec["parentRefs"] = draw(parents)
+    if spec.get("parentRefs"):
+        spec.pop("tls", None)  # the original takes such a child out when its provider is done with it
     return {**spec, "routes": routes}
 
 
