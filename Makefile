@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml setup.py workers/http1/_heads.c
 	touch $@
 
 $(DEV_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers,redis]'
 	touch $@
 
 venv: $(DEV_STAMP) ## .venv with everything that tests and benchmarks need
