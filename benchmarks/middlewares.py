@@ -56,6 +56,14 @@ _SECURITY = {
     "contentTypeNosniff": True,
     "referrerPolicy": "no-referrer",
 }
+_USER = "test:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M="
+
+
+def _secret(name: str, texts: dict[str, str]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": texts}
+
+
 CASES = (
     Case("none", []),
     Case("addPrefix", [{"addPrefix": {"prefix": "/v1"}}]),
@@ -75,7 +83,33 @@ CASES = (
     Case("ipAllowList", [{"ipAllowList": {"sourceRange": ["10.0.0.0/8", "127.0.0.0/8"]}}]),
     Case("contentType", [{"contentType": {}}]),
     Case("encodedCharacters", [{"encodedCharacters": {"allowEncodedSlash": True}}]),
+    Case("rateLimit", [{"rateLimit": {"average": 1000000, "burst": 1000000}}]),
+    Case("inFlightReq", [{"inFlightReq": {"amount": 1000000}}]),
+    Case("circuitBreaker", [{"circuitBreaker": {"expression": "NetworkErrorRatio() > 0.5"}}]),
+    Case("retry", [{"retry": {"attempts": 3}}]),
+    Case("buffering", [{"buffering": {"maxRequestBodyBytes": 1000000}}]),
+    Case(
+        "compress, gzip",
+        [{"compress": {"minResponseBodyBytes": 1}}],
+        headers=("Accept-Encoding: gzip",),
+    ),
+    Case("compress, not asked for", [{"compress": {}}]),
+    Case("grpcWeb, other request", [{"grpcWeb": {"allowOrigins": ["*"]}}]),
+    Case(
+        "errors, none",
+        [{"errors": {"status": ["500-599"], "service": "bench", "query": "/"}}],
+        [{"errors": {"status": ["500-599"], "service": {"name": "bench", "port": 80}, "query": "/"}}],
+    ),
+    Case(
+        "basicAuth, sha1",
+        [{"basicAuth": {"users": [_USER]}}],
+        [{"basicAuth": {"secret": "users"}}],
+        [_secret("users", {"users": _USER})],
+        headers=("Authorization: Basic dGVzdDp0ZXN0",),
+    ),
+    Case("forwardAuth", [{"forwardAuth": {"address": "http://127.0.0.1:BACKEND_PORT/auth"}}]),
 )
+"""BACKEND_PORT stands for that of the server."""
 
 
 def _names(specs: list[dict[str, Any]]) -> list[str]:
@@ -96,7 +130,8 @@ def pointsman(setting: Setting, case: Case) -> list[str]:
         )
     folder = setting.folder / f"manifests-{setting.port}"
     folder.mkdir()
-    (folder / "bench.json").write_text(json.dumps({**manifest, "items": items}))
+    text = json.dumps({**manifest, "items": items}).replace("BACKEND_PORT", str(setting.backend_port))
+    (folder / "bench.json").write_text(text)
     return [
         *(sys.executable, "-m", "master", "run"),
         "--workers=1",
@@ -120,7 +155,7 @@ def traefik(setting: Setting, case: Case) -> list[str]:
     if names:
         dynamic["middlewares"] = dict(zip(names, case.specs, strict=True))
     path = setting.folder / f"dynamic-{setting.port}.yaml"
-    path.write_text(json.dumps({"http": dynamic}))
+    path.write_text(json.dumps({"http": dynamic}).replace("BACKEND_PORT", str(setting.backend_port)))
     return [
         program,
         f"--entrypoints.web.address=127.0.0.1:{setting.port}",

@@ -74,7 +74,10 @@ def _yaml(data: bytes) -> Iterator[tuple[int, Any]]:
         yield from _documents(data)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ManifestError(error.problem or _one_line(error), mark.line + 1 if mark else 0) from error
+        problem = error.problem or _one_line(error)
+        if "nesting depth" in problem:  # libyaml's own limit, far above ours: its scanner runs ahead of us
+            problem = f"nested deeper than {LARGEST_DEPTH}"
+        raise ManifestError(problem, mark.line + 1 if mark else 0) from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, OverflowError) as error:
         raise ManifestError(_one_line(error)) from error
 

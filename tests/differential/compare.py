@@ -52,8 +52,9 @@ def comparable(value: dict[str, Any]) -> dict[str, Any]:
     if "chain" in result:  # of a chain in use the original shows the members' qualified names
         members = result["chain"].get("middlewares") or []
         result["chain"] = {"middlewares": [one.removesuffix("@kubernetescrd") for one in members]}
-    if "usedBy" in result:
-        result["usedBy"] = sorted(result["usedBy"])
+    for name in ("usedBy", "using"):  # the original has the entry points of UDP routers in any order
+        if name in result:
+            result[name] = sorted(result[name])
     for kind in ("basicAuth", "digestAuth"):
         if kind in result:  # ours shows no hashes to whoever may read the API
             result[kind] = {**result[kind], "users": len(result[kind]["users"])}
