@@ -140,7 +140,11 @@ def test_the_api_shows_the_same(pair: Pair) -> None:
 
 def test_lists_and_counts_are_the_same(pair: Pair) -> None:
     for path in ("udp/routers", "udp/services", "udp/routers?status=disabled", "udp/services?sortBy=type"):
-        assert seen(pair.pointsman, path) == seen(pair.traefik, path), path
+        ours, theirs = seen(pair.pointsman, path), seen(pair.traefik, path)
+        for one in (*ours, *theirs):  # of a router without entry points the original has them in any order
+            if "using" in one:
+                one["using"].sort()
+        assert ours == theirs, path
     assert seen(pair.pointsman, "overview")["udp"] == seen(pair.traefik, "overview")["udp"]
     for proxy in (pair.traefik, pair.pointsman):
         shown = {one["name"]: one for one in seen(proxy, "entrypoints")}
