@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from workers import errors
+from workers.answering import answer, answer_failure
 from workers.errors import Answer, Failure, ProxyError
 from workers.http1 import grammar
 from workers.http1.codec import IncomingRequest, parse_request
@@ -133,47 +134,21 @@ class ServerConnection:
         if observer is not None:
             observer.begin(exchange)
         try:
-            self._answer(exchange, request)
+            answer(exchange, site)
             if not exchange.finished:
-                self._fail(exchange, errors.CRASHED)
+                answer_failure(exchange, errors.CRASHED)
         except StreamError:
             exchange.abort()
         except ProxyError as error:
-            self._fail(exchange, error.failure)
+            answer_failure(exchange, error.failure)
         except Exception:
             site.report_crash(request)
-            self._fail(exchange, errors.CRASHED)
+            answer_failure(exchange, errors.CRASHED)
         finally:
             site.active -= 1
             self.exchange = None
             if observer is not None:
                 observer.end(exchange)
-
-    def _answer(self, exchange: Http1Exchange, request: IncomingRequest) -> None:
-        table = self.site.secure_table if self.client.is_tls else self.site.table
-        if request.refusal is not None:
-            exchange.respond_error(request.refusal)
-        elif request.target == b"*":
-            exchange.respond(200, (), b"")
-        else:
-            route = table.find(request) if table is not None else None
-            if route is None:
-                exchange.respond_error(errors.NOT_FOUND)
-                return
-            if exchange.note is not None:
-                exchange.note.route = route
-            route.handler(exchange)
-
-    def _fail(self, exchange: Http1Exchange, failure: Failure) -> None:
-        """The answer to a handler that gave up; a response under way can only be cut."""
-        exchange.failure = failure
-        if exchange.status:
-            exchange.abort()
-            return
-        try:
-            exchange.respond_error(failure)
-        except StreamError:
-            exchange.abort()
 
     def _arm(self, exchange: Http1Exchange) -> None:
         """Deadlines of a request that is not over with its head."""

@@ -14,6 +14,7 @@ from gevent import get_hub
 from greenlet import greenlet
 
 from workers import errors
+from workers.answering import answer, answer_failure
 from workers.errors import Failure, ProxyError
 from workers.http1.options import ConnectionOptions, Site
 from workers.http2 import frames
@@ -148,7 +149,7 @@ class ServingLink(Link):
         try:
             if observer is not None:
                 observer.begin(exchange)
-            self._answer(exchange)
+            answer(exchange, self.site)
             if not exchange.finished:
                 self._fail(exchange, errors.CRASHED)
         except StreamError:
@@ -163,32 +164,9 @@ class ServingLink(Link):
             if observer is not None:
                 observer.end(exchange)
 
-    def _answer(self, exchange: Http2Exchange) -> None:
-        request = exchange.request
-        table = self.site.secure_table if self.client.is_tls else self.site.table
-        if request.refusal is not None:
-            exchange.respond_error(request.refusal)
-        elif request.target == b"*":
-            exchange.respond(200, (), b"")
-        else:
-            route = table.find(request) if table is not None else None
-            if route is None:
-                exchange.respond_error(errors.NOT_FOUND)
-                return
-            if exchange.note is not None:
-                exchange.note.route = route
-            route.handler(exchange)
-
     def _fail(self, exchange: Http2Exchange, failure: Failure) -> None:
-        """The answer to a handler that gave up; a response under way can only be cut."""
-        exchange.failure = failure
-        if exchange.status:
-            exchange.abort()
-            return
         try:
-            exchange.respond_error(failure)
-        except StreamError:
-            exchange.abort()
+            answer_failure(exchange, failure)
         except Exception:  # a hook: the client must hear of the end all the same
             self.site.report_crash(exchange.request)
             exchange.abort()
