@@ -16,7 +16,7 @@ from config.names import resolve_reference
 from workers.building import BuildError
 from workers.tcp.dialing import Dialling, TCPServer, proxy_version
 from workers.tcp.transports import DEFAULT_TRANSPORT, TransportBook
-from workers.upstream.balancer import WeightedRoundRobin
+from workers.upstream.balancer import Nested
 
 log = logging.getLogger(__name__)
 
@@ -30,25 +30,10 @@ class Target(NamedTuple):
     dialling: Dialling
 
 
-class TCPBalancer:
-    """Chooses among servers, or among the balancers of other services. Never switches greenlets."""
+class TCPBalancer(Nested[Target]):
+    """Gives each new connection its server; below it may be servers, or the balancers of other services."""
 
-    __slots__ = ("_rotation",)
-
-    def __init__(self, entries: list[tuple[Target | TCPBalancer, int]], rng: Random | None = None) -> None:
-        """Pairs of a choice and its weight; `rng` shuffles them, so that workers do not march in step."""
-        self._rotation = WeightedRoundRobin(entries, rng)
-
-    def pick(self) -> Target | None:
-        """The server for one new connection; None if there is none. No second service is tried."""
-        choice = self._rotation.pick()
-        return choice.pick() if isinstance(choice, TCPBalancer) else choice
-
-    def __len__(self) -> int:
-        return len(self._rotation)
-
-    def __repr__(self) -> str:
-        return f"<TCPBalancer of {len(self)}>"
+    __slots__ = ()
 
 
 class TCPServiceState:
@@ -137,7 +122,7 @@ class TCPServiceBuilder:
 
     def _services(
         self, name: str, config: WeightedServices, above: tuple[str, ...]
-    ) -> list[tuple[Target | TCPBalancer, int]]:
+    ) -> list[tuple[Target | Nested[Target], int]]:
         return [
             (
                 self.balancer(resolve_reference(entry.name, name), above),

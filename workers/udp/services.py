@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from config.layer4 import UDPServer, UDPService, WeightedServices
 from config.names import resolve_reference
-from workers.upstream.balancer import WeightedRoundRobin
+from workers.upstream.balancer import Nested
 
 log = logging.getLogger(__name__)
 
@@ -45,25 +45,10 @@ class UDPTarget(NamedTuple):
         return cls(host or "localhost", int(port))
 
 
-class UDPBalancer:
-    """Chooses among servers, or among the balancers of other services. Never switches greenlets."""
+class UDPBalancer(Nested[UDPTarget]):
+    """Gives each new session its server; below it may be servers, or the balancers of other services."""
 
-    __slots__ = ("_rotation",)
-
-    def __init__(self, entries: list[tuple[UDPTarget | UDPBalancer, int]], rng: Random | None) -> None:
-        """Pairs of a choice and its weight; `rng` shuffles them, so that workers do not march in step."""
-        self._rotation = WeightedRoundRobin(entries, rng)
-
-    def pick(self) -> UDPTarget | None:
-        """The server for one new session; None if there is none. No second service is tried."""
-        choice = self._rotation.pick()
-        return choice.pick() if isinstance(choice, UDPBalancer) else choice
-
-    def __len__(self) -> int:
-        return len(self._rotation)
-
-    def __repr__(self) -> str:
-        return f"<UDPBalancer of {len(self)}>"
+    __slots__ = ()
 
 
 class UDPServiceState:
@@ -135,7 +120,7 @@ class UDPServiceBuilder:
 
     def _services(
         self, name: str, config: WeightedServices, above: tuple[str, ...]
-    ) -> list[tuple[UDPTarget | UDPBalancer, int]]:
+    ) -> list[tuple[UDPTarget | Nested[UDPTarget], int]]:
         return [
             (
                 self.balancer(resolve_reference(entry.name, name), above),
@@ -145,9 +130,9 @@ class UDPServiceBuilder:
         ]
 
 
-def _targets(name: str, servers: list[UDPServer]) -> list[tuple[UDPTarget | UDPBalancer, int]]:
+def _targets(name: str, servers: list[UDPServer]) -> list[tuple[UDPTarget | Nested[UDPTarget], int]]:
     """Servers whose address can be used; the others are logged and left out, as the original does."""
-    entries: list[tuple[UDPTarget | UDPBalancer, int]] = []
+    entries: list[tuple[UDPTarget | Nested[UDPTarget], int]] = []
     for server in servers:
         try:
             entries.append((UDPTarget.of(server.address), 1))

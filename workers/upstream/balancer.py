@@ -78,3 +78,24 @@ def _moved_on(slot: _Slot[T], deadline: float) -> _Slot[T]:
     """`slot` after the turns it would have had, and lost, before `deadline`: it must not catch up later."""
     own, place, step, entry = slot
     return own + max(1, ceil((deadline - own) / step)) * step, place, step, entry
+
+
+class Nested(Generic[T]):
+    """Chooses among things, or among what stands for several of them. Never switches greenlets."""
+
+    __slots__ = ("_rotation",)
+
+    def __init__(self, entries: Sequence[tuple[T | Nested[T], int]], rng: Random | None = None) -> None:
+        """Pairs of a choice and its weight; `rng` shuffles them, so that workers do not march in step."""
+        self._rotation: WeightedRoundRobin[T | Nested[T]] = WeightedRoundRobin(entries, rng)
+
+    def pick(self) -> T | None:
+        """The one whose turn it is; None if there is none. No second choice is tried."""
+        choice = self._rotation.pick()
+        return choice.pick() if isinstance(choice, Nested) else choice
+
+    def __len__(self) -> int:
+        return len(self._rotation)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)}>"
