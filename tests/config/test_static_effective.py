@@ -15,6 +15,7 @@ def addresses(**mapping: Any) -> dict[str, str]:
     return {name: point.address for name, point in from_mapping(mapping).entry_points.items()}
 
 
+@pytest.mark.behaviour("OP-8")
 def test_entry_points_that_nobody_declared() -> None:
     assert addresses() == {"http": ":80"}
     assert addresses(ping={}) == {"http": ":80", "traefik": ":8080"}

@@ -24,6 +24,7 @@ def stage(start_tree: StartTree) -> Iterator[Stage]:
         yield Stage(start_tree, kube)
 
 
+@pytest.mark.behaviour("OP-35")
 @pytest.mark.behaviour("DP-95")
 @pytest.mark.behaviour("DP-96")
 def test_one_worker_asks_and_all_of_them_know(stage: Stage) -> None:

@@ -166,6 +166,21 @@ def test_a_secret_and_its_routes_are_served(site: Site) -> None:
     assert tree.get("/", port).status == 404, "routes with tls answer no plaintext"
 
 
+@pytest.mark.behaviour("OP-69")
+def test_a_secret_that_comes_after_its_route(site: Site) -> None:
+    file, part = site._directory / "all.yaml", site._directory / "part"
+    whole = file.read_text()
+    file.write_text(whole.replace("{name: pair}", "{name: other}"))
+    port = site.start().port()
+    early = visit(port, "blog.test", client_context())
+    assert (early.status, b"TRAEFIK DEFAULT CERT" in early.certificate) == (200, True)
+    part.write_text(whole)
+    part.replace(file)
+    wait_until(
+        lambda: b"number 0" in visit(port, "blog.test", client_context()).certificate, what="the Secret is used"
+    )
+
+
 def test_a_route_that_is_broken_by_a_change_of_its_option(site: Site) -> None:
     tree = site.start()
     port = tree.port()

@@ -131,9 +131,9 @@ class ServerConnection:
         site.served += 1
         self.exchange = exchange
         observer = site.observer
-        if observer is not None:
-            observer.begin(exchange)
         try:
+            if observer is not None:
+                observer.begin(exchange)
             answer(exchange, site)
             if not exchange.finished:
                 answer_failure(exchange, errors.CRASHED)
