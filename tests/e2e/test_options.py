@@ -94,6 +94,18 @@ def test_the_api_is_nowhere_unless_it_is_asked_for(
     assert {status(tree, path, port) for port in (inside, web) for path in ("/api/rawdata", "/api", "/")} == {404}
 
 
+@pytest.mark.behaviour("OP-19")
+def test_ping_by_a_route_of_ones_own(start_tree: StartTree, tmp_path: Path) -> None:
+    tree = start_tree("--ping.manualRouting=true", f"--providers.manifests.directory={tmp_path}", program=REAL)
+    port = tree.port()
+    tree.wait_for(lambda: status(tree, "/ping", port) == 404, "there is no such route")
+    route = ROUTE.format(name="test", reference="{kind: TraefikService, name: ping@internal}")
+    (tmp_path / "part").write_text(route)
+    (tmp_path / "part").replace(tmp_path / "ping.yaml")
+    tree.wait_for(lambda: status(tree, "/ping", port) == 200, "the route leads to it")
+    assert tree.get("/ping", port).body == "OK"
+
+
 @pytest.mark.behaviour("OP-7")
 @pytest.mark.behaviour("OP-9")
 def test_the_arguments_of_the_chart(start_tree: StartTree, kube: KubeServer) -> None:
