@@ -1,9 +1,10 @@
 """Which numbered behaviours have a passing test: `make behaviours`.
 
-`docs/behaviours.md` numbers what an operator of Traefik can observe, in four families. A test names what it
-proves with `@pytest.mark.behaviour("DP-7")`; a run with `--behaviours-json FILE` records the outcomes, and
-this command prints them by family or writes the table of `docs/compatibility.md`. A behaviour counts as
-tested when at least one of its tests passed and none failed.
+`docs/behaviours.md` numbers what an operator of Traefik can observe, in four families, and `docs/advisories.md`
+the attacks that worked elsewhere, by class. A test names what it proves with `@pytest.mark.behaviour("DP-7")`;
+a run with `--behaviours-json FILE` records the outcomes, and this command prints them by family or writes the
+table of `docs/compatibility.md`. A behaviour counts as tested when at least one of its tests passed and none
+failed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ COMPATIBILITY: Final = ROOT / "docs" / "compatibility.md"
 BEGIN: Final = "<!-- behaviours: begin, written by `python -m tests.behaviours --write-compatibility` -->"
 END: Final = "<!-- behaviours: end -->"
 DEFAULT: Final = ["-n", "auto", "-m", "behaviour"]
-NUMBER: Final = re.compile(r"([A-Z]{2})-([1-9][0-9]*)")
+NUMBER: Final = re.compile(r"([A-Z]{2}|ADV-[A-I])-([1-9][0-9]*)")
 
 
 class Family(NamedTuple):
@@ -41,6 +42,15 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "DP": Family("Data plane: requests, rules, servers, TLS, reload", 126),
     "OP": Family("Operations: options, commands, signals, API, logs, metrics, deployment", 72),
     "MW": Family("Middlewares", 163),
+    "ADV-A": Family("Attacks: paths and encodings", 8),
+    "ADV-B": Family("Attacks: forwarded and identity headers", 5),
+    "ADV-C": Family("Attacks: TLS options and client certificates", 6),
+    "ADV-D": Family("Attacks: smuggling and poisoned answers", 4),
+    "ADV-E": Family("Attacks: HTTP/2 and early data", 7),
+    "ADV-F": Family("Attacks: slow and unbounded", 6),
+    "ADV-G": Family("Attacks: tenants", 8),
+    "ADV-H": Family("Attacks: authentication", 4),
+    "ADV-I": Family("Attacks: secrets that leak", 6),
 }
 
 Outcomes = dict[str, dict[str, str]]
@@ -55,7 +65,7 @@ def checked(number: str) -> str:
     """The number itself. Raises UnknownBehaviour if no family has it."""
     parts = NUMBER.fullmatch(number)
     if parts is None or parts[1] not in FAMILIES or int(parts[2]) > FAMILIES[parts[1]].total:
-        raise UnknownBehaviour(f"behaviour {number!r} is not in docs/behaviours.md")
+        raise UnknownBehaviour(f"behaviour {number!r} is neither in docs/behaviours.md nor in docs/advisories.md")
     return number
 
 
@@ -156,7 +166,7 @@ def numbers_in_table(document: str) -> set[str]:
     found = set()
     for row in table.splitlines():
         cells = [cell.strip() for cell in row.strip("| ").split("|")]
-        family = cells[0][2:4]
+        family = cells[0].split("**")[1] if "**" in cells[0] else ""
         if family in FAMILIES:
             for first, last in re.findall(r"(\d+)(?:-(\d+))?", cells[-1]):
                 found |= {f"{family}-{number}" for number in range(int(first), int(last or first) + 1)}

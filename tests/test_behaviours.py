@@ -35,12 +35,14 @@ def record(tmp_path: Path, *reports: pytest.TestReport) -> behaviours.Outcomes:
     return loaded
 
 
-@pytest.mark.parametrize("number", ["DP-1", "DP-126", "PR-77", "OP-72", "MW-163"])
+@pytest.mark.parametrize("number", ["DP-1", "DP-126", "PR-77", "OP-72", "MW-163", "ADV-E-7"])
 def test_a_number_of_the_list_is_accepted(number: str) -> None:
     assert behaviours.checked(number) == number
 
 
-@pytest.mark.parametrize("number", ["DP-0", "DP-127", "DP-07", "XX-1", "DP7", "dp-7", "DP-7 "])
+@pytest.mark.parametrize(
+    "number", ["DP-0", "DP-127", "DP-07", "XX-1", "DP7", "dp-7", "DP-7 ", "ADV-1", "ADV-E-8", "ADV-Z-1"]
+)
 def test_a_number_outside_the_list_is_refused(number: str) -> None:
     with pytest.raises(UnknownBehaviour):
         behaviours.checked(number)
@@ -131,8 +133,8 @@ def test_the_suite_records_its_marks(pytester: pytest.Pytester, parallel: list[s
 
 
 def listed() -> dict[str, str]:
-    text = (ROOT / "docs" / "behaviours.md").read_text()
-    return dict(re.findall(r"^- `([A-Z]{2}-\d+)` (\S.*)$", text, re.MULTILINE))
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("behaviours.md", "advisories.md"))
+    return dict(re.findall(r"^- `([A-Z]{2}-\d+|ADV-[A-I]-\d+)` (\S.*)$", text, re.MULTILINE))
 
 
 def test_the_list_of_behaviours_is_complete() -> None:

@@ -65,6 +65,7 @@ def test_what_is_left_out(value: Shape, printed: dict[str, Any] | None) -> None:
     assert msgspec.convert(encoded, type(value)) == value
 
 
+@pytest.mark.behaviour("ADV-I-5")
 def test_no_request_headers_for_the_error_page_is_not_all_of_them() -> None:
     for headers in (None, [], ["Accept"]):
         value = Errors(error_request_headers=headers)

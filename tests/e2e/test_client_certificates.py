@@ -190,6 +190,7 @@ def test_who_gets_in_and_what_the_server_is_told(
 
 @pytest.mark.behaviour("DP-108")
 @pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+@pytest.mark.behaviour("ADV-C-3")
 def test_a_connection_to_one_host_is_none_to_another_option_s(port: int, alpn: str) -> None:
     """ADV-C: browsers coalesce HTTP/2 connections whose certificate covers both names."""
     strict, lax = "requireandverifyclientcert.test", "requestclientcert.test"

@@ -85,6 +85,7 @@ log: {{level: INFO}}
 
 @pytest.mark.behaviour("OP-22")
 @pytest.mark.parametrize("api", [(), ("--api=true",)])
+@pytest.mark.behaviour("ADV-H-4")
 def test_the_api_is_nowhere_unless_it_is_asked_for(
     start_tree: StartTree, tmp_path: Path, api: tuple[str, ...]
 ) -> None:

@@ -302,6 +302,7 @@ def test_no_handshake_fails_while_certificates_are_renewed_and_workers_replaced(
     assert tree.stop() == 0
 
 
+@pytest.mark.behaviour("ADV-I-6")
 def test_no_key_is_in_the_log_or_the_api(site: Site) -> None:
     tree = site.start("--log.level=DEBUG", "--api.insecure", "--entryPoints.traefik.address=127.0.0.1:0")
     visit(tree.port(), "shop.test", client_context())

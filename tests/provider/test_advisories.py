@@ -36,6 +36,7 @@ NASTY = st.text(st.sampled_from('`"\\|&()!{}*.,/ab \n\x00é'), max_size=20)
 
 
 @given(NASTY.filter(bool), NASTY, st.sampled_from(PATH_MATCHERS), st.booleans())
+@pytest.mark.behaviour("ADV-G-1")
 def test_a_host_or_path_cannot_become_a_rule(host: str, path: str, matcher: str, strict: bool) -> None:
     """ADV-G-1: backticks in fields of which a rule is made (CVE-2026-29777, CVE-2026-32695)."""
     made = rule_of(host, f"/{path}", matcher, strict=strict)
@@ -53,6 +54,7 @@ def test_a_host_or_path_cannot_become_a_rule(host: str, path: str, matcher: str,
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.behaviour("ADV-G-2")
 def test_nothing_of_another_namespace_is_reached(reference: str) -> None:
     """ADV-G-2: every kind of reference, chains and children of services among them (CVE-2026-41174)."""
     referrer, _ = REFERENCES[reference]
@@ -117,6 +119,7 @@ def values(result: BuildResult) -> str:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["rest@internal", "api@internal", "x@file", "default-x@kubernetes"])
+@pytest.mark.behaviour("ADV-G-3")
 def test_other_providers_are_for_namespaces_that_may(place: str, name: str) -> None:
     """ADV-G-3: `rest@internal` and its kin, at every place where a name can stand (CVE-2026-44774, -65601)."""
     object_ = PLACES[place](name)
@@ -128,6 +131,7 @@ def test_other_providers_are_for_namespaces_that_may(place: str, name: str) -> N
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.behaviour("ADV-G-4")
 def test_our_own_suffix_is_no_way_around_the_fence(place: str) -> None:
     """ADV-G-4: `host-x@kubernetescrd` names an object of any namespace (CVE-2026-71325)."""
     refused = built(*web(), PLACES[place]("host-x@kubernetescrd"))
@@ -152,6 +156,7 @@ SECRETS: dict[str, list[Json]] = {
 
 @pytest.mark.parametrize("kind", AUTHENTICATIONS)
 @pytest.mark.parametrize("state", SECRETS)
+@pytest.mark.behaviour("ADV-G-5")
 def test_an_authentication_without_its_secret_lets_nobody_in(kind: str, state: str) -> None:
     """ADV-G-5: the middleware goes, its name stays in the router, which the workers disable (CVE-2026-54762)."""
     guarded = route("r", rule("Host(`a`)", WEB, middlewares=[{"name": "auth"}]))
@@ -162,6 +167,7 @@ def test_an_authentication_without_its_secret_lets_nobody_in(kind: str, state: s
 
 
 @pytest.mark.parametrize("name", ["other/users", "../other/users", "other-users", "users@kubernetescrd", "", "."])
+@pytest.mark.behaviour("ADV-G-6")
 def test_no_spelling_leads_to_a_secret_of_another_namespace(name: str) -> None:
     """ADV-G-6: a Secret is looked for by its plain name in one namespace, whatever the name looks like."""
     theirs = [
@@ -208,6 +214,7 @@ COLLIDING: dict[str, tuple[str, Json, Json]] = {
 
 @pytest.mark.parametrize("section", COLLIDING)
 @pytest.mark.parametrize("across", [False, True])
+@pytest.mark.behaviour("ADV-G-7")
 def test_nobody_takes_over_a_name_that_only_looks_like_his(section: str, across: bool) -> None:
     """ADV-G-7: `a/b-c` and `a-b/c` have one name; the older one keeps it, the other says so (CVE-2026-71327)."""
     kind, first, second = COLLIDING[section]
@@ -224,6 +231,7 @@ def test_nobody_takes_over_a_name_that_only_looks_like_his(section: str, across:
         assert {(one.kind, one.namespace, one.name) for one in collisions} == {(kind, "a", "b-c")}
 
 
+@pytest.mark.behaviour("ADV-G-8")
 def test_the_catch_all_of_ingresses_stays_with_the_oldest() -> None:
     """ADV-G-8: what is one for the whole proxy is not taken by a namespace that sorts before the owner's."""
 
@@ -267,6 +275,7 @@ CONTENTS: dict[str, Json] = {
 
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.behaviour("ADV-I-1")
 def test_no_finding_or_log_line_shows_what_a_secret_holds(
     holder: str, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -291,6 +300,7 @@ def published(*objects: Json) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.behaviour("ADV-I-2")
 def test_only_what_workers_need_is_published() -> None:
     """ADV-I-2: a password leaves the provider hashed, and a Secret that nobody uses well does not leave it."""
     typed = secret("s", "kubernetes.io/basic-auth", username="u", password=PLANTED)
@@ -304,6 +314,7 @@ def test_only_what_workers_need_is_published() -> None:
     assert planted not in sections["findings"]
 
 
+@pytest.mark.behaviour("ADV-I-3")
 def test_what_is_needed_is_where_it_is_needed_and_nowhere_else() -> None:
     """ADV-I-3: lines of users travel with the middleware, never with findings, endpoints or certificates."""
     lines = secret("s", users=f"{PLANTED}:x\nnonsense")
@@ -314,6 +325,7 @@ def test_what_is_needed_is_where_it_is_needed_and_nowhere_else() -> None:
     assert "findings" in sections
 
 
+@pytest.mark.behaviour("ADV-I-4")
 def test_annotations_of_others_are_not_kept() -> None:
     """ADV-I-4: kubectl's copy of a whole object, Secrets pasted by tools: nothing of it is in our memory."""
     plain = {

@@ -72,6 +72,7 @@ def test_what_openssl_sends() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 300])
+@pytest.mark.behaviour("ADV-C-4")
 def test_adv_c_a_hello_in_many_records_is_read_whole(size: int) -> None:
     """A router must not lose the name, and with it the option, because the hello was cut up."""
     whole = real_hello()

@@ -131,6 +131,7 @@ OTHERS = st.lists(
 
 
 @given(SPELLINGS, OTHERS, st.integers(0, 1000), st.integers(1, 600), st.integers(1, 600))
+@pytest.mark.behaviour("ADV-C-4")
 def test_adv_c_no_spelling_order_padding_or_cut_weakens_a_protected_name(
     spelled: str, others: list[bytes], seed: int, record_bytes: int, segment_bytes: int
 ) -> None:
@@ -185,12 +186,14 @@ def test_openssl_survives_whatever_it_is_given(noise: bytes, kept: int) -> None:
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+@pytest.mark.behaviour("ADV-E-6")
 def test_no_ticket_allows_early_data(version: int) -> None:
     """ADV-E: clients learn from their ticket how much they may send, and that is nothing."""
     session = _converse(_client(version), ServerBase())
     assert openssl._lib.SSL_SESSION_get_max_early_data(session._session) == 0
 
 
+@pytest.mark.behaviour("ADV-E-6")
 def test_early_data_that_nobody_asked_for_is_never_read() -> None:
     """ADV-E: announced in the hello and sent all the same."""
     fixed, extensions = genuine("open.test")

@@ -136,6 +136,7 @@ def test_alpn_protocols() -> None:
     assert failure(TLSOptions(alpn_protocols=["x" * 256])).field == "alpnProtocols[0]"
 
 
+@pytest.mark.behaviour("ADV-C-2")
 def test_an_empty_document_is_the_default_option() -> None:
     """ADV-C: an empty option is the default one, not an absent one."""
     assert resolve(msgspec.convert({}, TLSOptions)) == resolve(TLSOptions())

@@ -24,6 +24,7 @@ def option_of(table: TLSTable, name: str) -> str:
 
 
 @pytest.mark.behaviour("DP-110")
+@pytest.mark.behaviour("ADV-C-2")
 def test_a_missing_option_closes_its_hosts_and_no_others() -> None:
     ours = Server(STORE, hosts=NameTable([("u.test", "unknown")]))
     refused = ours.shake("u.test")
@@ -53,6 +54,7 @@ def test_adv_c_a_broken_default_closes_what_no_other_option_covers() -> None:
         ("", "default"),
     ],
 )
+@pytest.mark.behaviour("ADV-C-1")
 def test_adv_c_options_by_name(name: str, option: str) -> None:
     hosts = NameTable([("M.test.", "m"), ("*.Wild.test", "m"), ("exact.wild.test", "default")])
     assert option_of(TLSTable(STORE, {"m": MUTUAL, "default": PLAIN}, hosts), name) == option
@@ -126,6 +128,7 @@ def test_alert_records() -> None:
         ("host1", "host1"),
     ],
 )
+@pytest.mark.behaviour("ADV-C-1")
 def test_spellings(spelled: str, name: str) -> None:
     assert normalize_server_name(spelled) == normalize_server_name(name)
     assert normalize_server_name(normalize_server_name(spelled)) == normalize_server_name(spelled)

@@ -177,6 +177,7 @@ def test_a_session_resumes_under_its_own_option(version: ssl.TLSVersion) -> None
 
 @VERSIONS
 @pytest.mark.parametrize("kind", ["RequireAndVerifyClientCert", "RequireAnyClientCert", "VerifyClientCertIfGiven"])
+@pytest.mark.behaviour("ADV-C-5")
 def test_adv_c_a_ticket_of_another_option_never_resumes(version: ssl.TLSVersion, kind: str) -> None:
     ours = server(m=auth(kind, ROOT), n=auth("RequestClientCert", ROOT))
     without = client_context(only=version)
@@ -213,6 +214,7 @@ def test_adv_c_a_changed_option_ends_its_sessions(version: ssl.TLSVersion) -> No
 
 
 @VERSIONS
+@pytest.mark.behaviour("ADV-C-5")
 def test_adv_c_a_client_certificate_that_expired_since_does_not_resume(version: ssl.TLSVersion) -> None:
     ours = server(m=auth("", ROOT))
     client = client_context(only=version, certificate=GOOD)
@@ -265,12 +267,14 @@ def test_another_name_than_the_sniffed_one_fails() -> None:
 
 
 @pytest.mark.parametrize("spelling", ["M.TEST", "m.test."], ids=["ADV-C-upper", "ADV-C-dot"])
+@pytest.mark.behaviour("ADV-C-1")
 def test_spellings_of_a_name_reach_the_same_option(spelling: str) -> None:
     ours = server(m=auth("", ROOT))
     assert ours.shake(spelling, client_context(only=TLS12)).alert == "handshake failure"
     assert ours.shake(spelling, client_context(certificate=GOOD)).option == "m"
 
 
+@pytest.mark.behaviour("ADV-C-6")
 def test_the_default_option_can_demand_certificates_without_a_name() -> None:
     """ADV-C: no SNI at all."""
     ours = server(default=auth("", ROOT))

@@ -232,6 +232,7 @@ def opening_at(here: Stage, tls: bool) -> Callable[[], bool]:
 @pytest.mark.parametrize(
     "sent", [b"", b"\x16", hello()[:50], hello()[:-1]], ids=["nothing", "byte", "half", "most"]
 )
+@pytest.mark.behaviour("ADV-F-4")
 def test_a_client_that_stalls_before_the_end_of_its_hello_is_closed(sent: bytes) -> None:
     """ADV-F-4."""
     with stage(options=timeouts()) as here:
@@ -260,6 +261,7 @@ def test_a_hello_of_one_byte_a_second_is_cut_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(("read", "write", "limit"), [(5, 0, 5), (60, 3, 3), (2, 9, 2), (0, 4, 4)])
+@pytest.mark.behaviour("ADV-F-4")
 def test_a_client_that_stalls_in_the_handshake_is_closed(read: float, write: float, limit: float) -> None:
     """ADV-F-5: the smaller of both limits counts."""
     with stage(options=timeouts(read, write)) as here:
@@ -280,6 +282,7 @@ def test_a_client_that_says_nothing_after_the_handshake_is_closed() -> None:
         assert client.is_closed()
 
 
+@pytest.mark.behaviour("ADV-F-4")
 def test_stalled_handshakes_hold_up_nobody() -> None:
     """ADV-F-6."""
     with stage() as here:

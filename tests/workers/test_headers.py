@@ -137,6 +137,7 @@ def test_not_appending_the_peer(touch: bool) -> None:
 
 @pytest.mark.behaviour("DP-56")
 @TOUCH
+@pytest.mark.behaviour("ADV-B-1")
 def test_spellings_with_underscores_are_no_way_around(touch: bool) -> None:
     """ADV-B-2"""
     found = sent(
@@ -147,6 +148,7 @@ def test_spellings_with_underscores_are_no_way_around(touch: bool) -> None:
 
 @pytest.mark.behaviour("DP-57")
 @TOUCH
+@pytest.mark.behaviour("ADV-B-1")
 def test_connection_lists_headers_to_drop_but_never_ours(touch: bool) -> None:
     """ADV-B-3: in any case and spelling of the tokens."""
     found = sent(
@@ -155,6 +157,7 @@ def test_connection_lists_headers_to_drop_but_never_ours(touch: bool) -> None:
     assert found == {**ADDED, b"baz": [b"1"]}
 
 
+@pytest.mark.behaviour("ADV-B-1")
 def test_connection_cannot_strip_a_trusted_chain() -> None:
     """ADV-B-4"""
     found = sent(b"Connection: x-forwarded-for", b"X-Forwarded-For: 9.9.9.9", insecure=True)
@@ -302,6 +305,7 @@ _LINES = st.lists(st.builds(lambda name, value: name + b": " + value, _NAMES, _V
 
 
 @given(_LINES, st.booleans())
+@pytest.mark.behaviour("ADV-B-5")
 def test_no_untrusted_request_forges_or_strips_identity(lines: list[bytes], touch: bool) -> None:
     """ADV-B-5"""
     found = sent(*lines, touch=touch)

@@ -32,6 +32,7 @@ def test_only_entry_points_with_the_option_have_a_model() -> None:
 
 
 @pytest.mark.parametrize(("path", "refused"), [(b"/a%2Fb", True), (b"/a%5Cb", False), (b"/a", False)])
+@pytest.mark.behaviour("ADV-A-4")
 def test_encoded_characters(path: bytes, refused: bool) -> None:
     served: list[object] = []
     handler = encoded_character_check(EncodedCharacters(allow_encoded_slash=False))(served.append)

@@ -46,6 +46,7 @@ def test_http_1_0_without_host_gets_the_servers() -> None:
 
 
 @pytest.mark.behaviour("DP-12")
+@pytest.mark.behaviour("ADV-D-4")
 def test_connect_is_501_and_ends_the_connection() -> None:
     """ADV-D-5"""
     with Stage(echo) as stage:
@@ -175,6 +176,7 @@ def test_full_duplex() -> None:
 
 
 @pytest.mark.behaviour("DP-85")
+@pytest.mark.behaviour("ADV-F-2")
 def test_slow_upload_is_504_and_closed() -> None:
     seen: list[bytes] = []
     with Stage(lambda peer: seen.append(peer.read_to_end())) as stage:
@@ -483,6 +485,7 @@ def test_responses_without_body(status: int) -> None:
 # Connections to the server
 
 
+@pytest.mark.behaviour("ADV-D-3")
 def test_surplus_bytes_never_meet_the_next_request() -> None:
     """ADV-D-8: response poisoning."""
     poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"

@@ -49,6 +49,7 @@ def strict() -> Iterator[Strict]:
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+@pytest.mark.behaviour("ADV-D-1")
 def test_request(case: RequestCase, parser: str, strict: Strict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "parse_request", PARSERS[parser])
     client = strict.stage.client()

@@ -91,6 +91,7 @@ def hostile() -> Iterator[Hostile]:
 
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+@pytest.mark.behaviour("ADV-D-2")
 def test_response(case: ResponseCase, parser: str, hostile: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http1_client, "parse_response", PARSERS[parser])
     monkeypatch.setattr(late_head, "parse_response", PARSERS[parser])

@@ -144,6 +144,7 @@ def test_options_asterisk_is_answered_by_the_server_itself() -> None:
 
 
 @pytest.mark.behaviour("DP-13")
+@pytest.mark.behaviour("ADV-A-1")
 def test_raw_fragment_is_400_with_empty_body() -> None:
     with Stage(handler=respond()) as stage:
         client = stage.client()
@@ -258,6 +259,7 @@ def test_idle_connection_ends_after_the_idle_timeout_and_not_before() -> None:
 
 
 @pytest.mark.behaviour("DP-25")
+@pytest.mark.behaviour("ADV-F-1")
 def test_silent_client_is_dropped_without_a_word() -> None:
     with Stage(handler=respond()) as stage:
         client = stage.client()
@@ -268,6 +270,7 @@ def test_silent_client_is_dropped_without_a_word() -> None:
         assert client.is_closed()
 
 
+@pytest.mark.behaviour("ADV-F-1")
 def test_slow_head_of_a_later_request_is_dropped_without_a_word() -> None:
     """ADV-F-1: bytes now and then do not keep a request open."""
     with Stage(handler=respond()) as stage:
@@ -293,6 +296,7 @@ def test_idle_timeout_of_zero_means_read_timeout() -> None:
         assert client.is_closed()
 
 
+@pytest.mark.behaviour("ADV-F-3")
 def test_write_timeout_cuts_a_client_that_does_not_read() -> None:
     timeouts = RespondingTimeouts(write_timeout_seconds=5.0)
 

@@ -50,6 +50,8 @@ def request_for(target: bytes, policy: TargetPolicy | None = None) -> IncomingRe
 )
 @pytest.mark.behaviour("DP-14")
 @pytest.mark.behaviour("DP-16")
+@pytest.mark.behaviour("ADV-A-2")
+@pytest.mark.behaviour("ADV-A-3")
 def test_path_as_sent_and_as_routed(raw: bytes, sent: bytes) -> None:
     """ADV-A-1: the router sees the very path that the server gets."""
     request = request_for(raw)
@@ -77,6 +79,7 @@ def test_unreserved_escapes_are_decoded() -> None:
 
 @pytest.mark.behaviour("DP-18")
 @pytest.mark.behaviour("DP-19")
+@pytest.mark.behaviour("ADV-A-4")
 def test_routing_path_decodes_all_but_reserved() -> None:
     request = request_for(b"/foo%20bar%2fx%25%3a%C3%A9")
     assert request.target == b"/foo%20bar%2Fx%25%3A%C3%A9"
@@ -149,6 +152,7 @@ _PATHS = st.lists(
 
 
 @given(_PATHS)
+@pytest.mark.behaviour("ADV-A-8")
 def test_what_was_normalised_and_sanitised_stays_as_it_is(path: bytes) -> None:
     """ADV-A-2: a second look (a middleware's, a server's) finds nothing to change."""
     normal = normalize_path(path)

@@ -53,6 +53,7 @@ def send_until_end(client: Rude, data: bytes, times: int) -> None:
             return
 
 
+@pytest.mark.behaviour("ADV-E-1")
 def test_rapid_reset() -> None:
     """CVE-2023-44487: opening and resetting must not buy more work than the limit of streams."""
     running, most = [0], [0]
@@ -113,6 +114,7 @@ def test_a_flood_of_refused_streams() -> None:
         assert code_of(client) is ErrorCode.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.behaviour("ADV-E-3")
 def test_continuations_without_end(stage: Stage) -> None:
     client = be_rude(stage)
     head = client.headers(1)
@@ -122,6 +124,7 @@ def test_continuations_without_end(stage: Stage) -> None:
     assert code_of(client) is ErrorCode.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.behaviour("ADV-E-3")
 def test_continuations_without_end_by_size() -> None:
     options = EntryPoint(address=":80", http=HTTP(max_header_bytes=20000))
     with Stage(handler=respond(), options=options) as stage:
@@ -143,6 +146,7 @@ def test_a_block_of_some_continuations_is_served(stage: Stage) -> None:
     assert client.until(HeadersFrame).stream_id == 1
 
 
+@pytest.mark.behaviour("ADV-E-4")
 def test_hpack_bomb(stage: Stage) -> None:
     """One long field in the table, referred to for ever: 16 KiB that would become 60 MB."""
     client = be_rude(stage)
@@ -176,6 +180,7 @@ def test_header_list_above_the_limit_is_431_and_the_connection_goes_on() -> None
     ],
     ids=["ping", "settings", "window", "priority", "update", "unknown", "empty", "reset"],
 )
+@pytest.mark.behaviour("ADV-E-2")
 def test_frames_that_bring_nobody_anything(frame: bytes) -> None:
     def handler(exchange: Exchange) -> None:
         while exchange.read_body():
@@ -198,6 +203,7 @@ def test_a_moderate_number_of_them_is_fine(stage: Stage) -> None:
     assert client.until(HeadersFrame).stream_id == 1
 
 
+@pytest.mark.behaviour("ADV-E-5")
 def test_answers_that_are_not_read_are_not_kept_for_ever(stage: Stage) -> None:
     client = be_rude(stage)
     client.peer.socket.setsockopt(1, 8, 4096)
@@ -275,6 +281,7 @@ FLOW, COMPRESSION, CALM = ErrorCode.FLOW_CONTROL_ERROR, ErrorCode.COMPRESSION_ER
         (b"\xff\xff\xff\xee\0\0\0\0\0", SIZE),
     ],
 )
+@pytest.mark.behaviour("ADV-E-7")
 def test_broken_rules_of_the_connection(data: bytes, code: ErrorCode, stage: Stage) -> None:
     client = be_rude(stage)
     client.send(data)

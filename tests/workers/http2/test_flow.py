@@ -141,6 +141,7 @@ def test_streams_share_the_connection_fairly() -> None:
         assert max(got.values()) - min(got.values()) <= 4 * 65536
 
 
+@pytest.mark.behaviour("ADV-E-5")
 def test_memory_for_a_slow_reader_is_bounded() -> None:
     """A client with open windows that does not read its socket: the server behind us is slowed down with it."""
     sent = [0]

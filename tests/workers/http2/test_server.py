@@ -269,6 +269,7 @@ def test_a_handler_that_breaks_within_its_answer_resets_the_stream() -> None:
 
 
 @pytest.mark.behaviour("DP-12")
+@pytest.mark.behaviour("ADV-D-4")
 def test_connect_is_501() -> None:
     with Stage(echo) as stage:
         answer = converse(stage).get(method=b"CONNECT", authority=b"h:443", body=None)

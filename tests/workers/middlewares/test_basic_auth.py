@@ -77,6 +77,7 @@ def test_credentials_reach_the_server_unless_removed() -> None:
 
 
 @pytest.mark.behaviour("MW-51")
+@pytest.mark.behaviour("ADV-B-3")
 def test_only_the_real_user_reaches_the_server() -> None:
     """ADV-B"""
     with stage(header_field="x-WebAuth-User") as where:
@@ -149,6 +150,7 @@ def test_huge_password_is_refused_without_work(fresh: PasswordChecker) -> None:
 
 
 @pytest.mark.parametrize("hashed", [APR1, SHA, BCRYPT])
+@pytest.mark.behaviour("ADV-H-1")
 def test_unknown_names_cost_the_same(fresh: PasswordChecker, hashed: str) -> None:
     """ADV-H"""
     users = Users({b"a": hashed})
@@ -186,6 +188,7 @@ def test_memory_is_bounded(fresh: PasswordChecker, monkeypatch: pytest.MonkeyPat
     assert len(fresh._verified) == 2
 
 
+@pytest.mark.behaviour("ADV-H-2")
 def test_no_other_pair_has_the_same_key(fresh: PasswordChecker) -> None:
     """ADV-H"""
     assert fresh._key(b"c", "ab") != fresh._key(b"bc", "a")

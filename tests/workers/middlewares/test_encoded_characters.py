@@ -23,6 +23,7 @@ ESCAPES = {
 
 @pytest.mark.behaviour("MW-157")
 @pytest.mark.parametrize(("option", "escape"), ESCAPES.items())
+@pytest.mark.behaviour("ADV-A-4")
 def test_each_by_itself(option: str, escape: str) -> None:
     for written in (escape, escape.lower()):
         answer = call(STRICT, request(f"/a{written}b"))

@@ -111,6 +111,7 @@ def test_url_in_the_query() -> None:
 
 
 @pytest.mark.behaviour("MW-152")
+@pytest.mark.behaviour("ADV-I-5")
 def test_headers_that_go_along() -> None:
     """ADV-I: an empty list keeps credentials from the page's service."""
     lines = [b"Cookie: c", b"Authorization: a", b"X-A: 1"]

@@ -62,6 +62,7 @@ def asked(where: Stage) -> list[bytes]:
 
 
 @pytest.mark.behaviour("MW-61")
+@pytest.mark.behaviour("ADV-B-4")
 def test_what_the_auth_server_is_told() -> None:
     with stage(path="/verify?a=b") as where:
         client = where.client()
@@ -214,6 +215,7 @@ def test_forwarded_body_larger_than_memory() -> None:
         assert asked(where)[0].endswith(body)
 
 
+@pytest.mark.behaviour("ADV-F-6")
 def test_no_body_may_be_unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """ADV-F"""
     monkeypatch.setattr(module, "MOST_BODY_BYTES", 1000)
@@ -234,6 +236,7 @@ def test_no_body_may_be_unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.behaviour("MW-71")
 @pytest.mark.parametrize("limit", [0, 2])
+@pytest.mark.behaviour("ADV-F-6")
 def test_auth_response_that_is_too_large(limit: int) -> None:
     with stage(max_response_body_size=limit) as where:
         response = where.client().get()
@@ -401,6 +404,7 @@ def test_equal_tls_options_share_one_transport() -> None:
     "options", [{"auth_response_headers": ["X-User"]}, {"auth_response_headers_regex": "^X-U"}]
 )
 @pytest.mark.parametrize("name", ["X_User", "x.user", "X!User", "x-USER"])
+@pytest.mark.behaviour("ADV-B-3")
 def test_no_spelling_of_a_decided_header_passes(name: str, options: dict[str, Any]) -> None:
     """Servers that make variables of headers take all of them for the same one."""
     exchange = Recorder(request("/", f"{name}: evil", "X--User: stays"))

@@ -27,6 +27,7 @@ def asked(options: IPAllowList, *lines: str, trusted: bool = False, ip: str = PE
         (["::/0"], PEER, False),
     ],
 )
+@pytest.mark.behaviour("ADV-H-3")
 def test_by_peer(ranges: list[str], ip: str, allowed: bool) -> None:
     answer = asked(IPAllowList(source_range=ranges), ip=ip)
     if allowed:

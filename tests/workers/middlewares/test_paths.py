@@ -97,6 +97,7 @@ def test_strip_prefix(prefixes: list[str], target: str, expected: bytes, header:
 @pytest.mark.parametrize(
     "target", ["/api../foo", "/api./foo", "/api..", "/api%2F", "/api%2Fadmin", "/api%2F..%2Fadmin"]
 )
+@pytest.mark.behaviour("ADV-A-6")
 def test_what_is_left_must_be_a_clean_path(target: str) -> None:
     """ADV-A: CVE-2026-48020; an escaped slash at the start is refused too."""
     assert refused(call(stripped("/api"), request(target)))
@@ -111,6 +112,7 @@ def test_two_prefixes_are_two_lines() -> None:
 
 @pytest.mark.behaviour("MW-22")
 @pytest.mark.parametrize(("trusted", "expected"), [(True, [b"/out", b"/api"]), (False, [b"/api"])])
+@pytest.mark.behaviour("ADV-B-2")
 def test_a_prefix_that_a_proxy_has_cut_off_already(trusted: bool, expected: list[bytes]) -> None:
     """ADV-B: CVE-2024-52003."""
     sent = request("/api/x", "X-Forwarded-Prefix: /out", peer=client(trusted))
@@ -148,6 +150,7 @@ def test_strip_prefix_regex(expression: str, target: str, expected: bytes, heade
 
 
 @pytest.mark.parametrize("target", ["/api/42../x", "/api/42%2F", "/api/4%0D%0AX-Evil:%201/x", "/api/4%00/"])
+@pytest.mark.behaviour("ADV-A-5")
 def test_a_matched_prefix_that_cannot_be_told_to_the_server(target: str) -> None:
     """ADV-A: CVE-2026-40912, and no header lines out of escapes."""
     assert refused(call(stripped_by("/api/[^/.]+"), request(target)))
@@ -216,6 +219,7 @@ def test_replace_path_regex(expression: str, replacement: str, target: str, expe
 
 @pytest.mark.behaviour("MW-33")
 @pytest.mark.parametrize("target", ["/foo../bar", "/foo/bar", "/foo."])
+@pytest.mark.behaviour("ADV-A-7")
 def test_a_replaced_path_must_be_clean(target: str) -> None:
     """ADV-A: CVE-2026-65600."""
     assert refused(call(replaced_by("^/foo(.*)", "/$1"), request(target)))

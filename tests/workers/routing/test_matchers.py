@@ -84,6 +84,7 @@ def test_path_is_exact() -> None:
 
 
 @pytest.mark.behaviour("DP-18")
+@pytest.mark.behaviour("ADV-A-4")
 def test_encoded_reserved_characters_are_not_the_characters() -> None:
     assert targets("Path(`/a/b`)", "/a%2Fb", "/a/b") == ["/a/b"]
     assert targets("Path(`/a%2Fb`)", "/a%2Fb", "/a%2fb", "/a/b") == ["/a%2Fb", "/a%2fb"]

@@ -326,6 +326,7 @@ def test_refused_client_is_closed_before_the_server_hears_of_it() -> None:
         assert not server.connections
 
 
+@pytest.mark.behaviour("ADV-F-5")
 def test_silent_client_is_closed_after_the_read_timeout() -> None:
     running = runtime({"r": router("HostSNI(`a`)", tls="end")}, {"s": service(9)})
     with stage(running) as here:

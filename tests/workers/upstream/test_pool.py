@@ -85,6 +85,7 @@ def test_idle_connection_that_stirs_is_discarded(how: str, clock: Clock, peers: 
     assert one.stream.closed
 
 
+@pytest.mark.behaviour("ADV-D-3")
 def test_connection_with_unread_bytes_is_not_kept(clock: Clock, peers: list[socket.socket]) -> None:
     """ADV-D-12"""
     pool = make(clock)
