@@ -20,7 +20,8 @@ from pathlib import Path
 
 from benchmarks.load import seconds_until_served
 from benchmarks.machine import describe
-from benchmarks.peers import HOST, PEERS, Peer, Setting, _nginx_head
+from benchmarks.other_proxies import nginx_head
+from benchmarks.peers import PEERS
 from benchmarks.processes import (
     cores,
     cpu_seconds,
@@ -30,6 +31,7 @@ from benchmarks.processes import (
     running,
     wait_for_port,
 )
+from benchmarks.setting import HOST, Peer, Setting
 
 CHUNK_BYTES = 1 << 20
 
@@ -44,7 +46,7 @@ def file_server(setting: Setting, size_bytes: int) -> list[str]:
         file.truncate(size_bytes)
     path = setting.folder / "files.conf"
     path.write_text(
-        _nginx_head(setting) + f"server {{ listen 127.0.0.1:{setting.backend_port}; sendfile on; root {root};"
+        nginx_head(setting) + f"server {{ listen 127.0.0.1:{setting.backend_port}; sendfile on; root {root};"
         " location = / { return 200 ok; } } }\n"
     )
     return [program, "-c", str(path), "-p", str(setting.folder), "-e", "stderr"]

@@ -6,7 +6,9 @@ import http.client
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 POLL_SECONDS = 0.002
 DEADLINE_SECONDS = 180.0
@@ -24,9 +26,14 @@ class Load:
     failed: int
 
 
-def run_wrk(url: str, seconds: float, connections: int, core: str, headers: tuple[str, ...] = ()) -> Load:
-    """Load `url` for the given time, pinned to a core."""
-    command = ["taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
+def run_wrk(
+    url: str, seconds: float, connections: int, core: str, headers: Sequence[str] = (), script: Path | None = None
+) -> Load:
+    """Load `url` for the given time, of which wrk knows whole seconds only, pinned to a core."""
+    seconds = max(1, round(seconds))
+    command = ["taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    if script is not None:
+        command += ["-s", str(script)]
     for header in headers:
         command += ["-H", header]
     result = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60)

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,9 @@ import psutil
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 START_DEADLINE_SECONDS: Final = 30.0
 STOP_DEADLINE_SECONDS: Final = 10.0
+IDLE_DEADLINE_SECONDS: Final = 300.0
+IDLE_CPU_SECONDS: Final = 0.02
+"""Less than this in a second is idle."""
 
 
 def free_port() -> int:
@@ -28,10 +32,25 @@ def free_port() -> int:
         return port
 
 
+@cache
 def cores() -> tuple[str, str]:
-    """(core for the proxy, core for load and backend), as taskset wants them."""
+    """(core for the proxy, core for load and backend), as taskset wants them.
+
+    Those of the first call, whatever this process is pinned to afterwards.
+    """
     usable = sorted(os.sched_getaffinity(0))
     return str(usable[0]), str(usable[-1])
+
+
+@contextmanager
+def pinned(core: str) -> Iterator[None]:
+    """The calling thread runs on this core for the duration of the block."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def find(*names: str) -> str | None:
@@ -107,6 +126,17 @@ def cpu_seconds(process: psutil.Process) -> float:
             continue
         total += int(fields[11]) + int(fields[12])
     return total / _TICKS_PER_SECOND
+
+
+def wait_until_idle(process: psutil.Process) -> None:
+    """Until first garbage collections and reports to the cluster are over; RuntimeError if that never is."""
+    deadline = time.monotonic() + IDLE_DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        before = cpu_seconds(process)
+        time.sleep(1)
+        if cpu_seconds(process) - before <= IDLE_CPU_SECONDS:
+            return
+    raise RuntimeError("the program does not come to rest")
 
 
 def resident_mebibytes(process: psutil.Process) -> float:

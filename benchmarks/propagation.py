@@ -27,7 +27,8 @@ import psutil
 
 from benchmarks.load import seconds_until_served
 from benchmarks.machine import describe
-from benchmarks.peers import Setting, backend, route_objects
+from benchmarks.other_proxies import backend
+from benchmarks.peers import route_objects
 from benchmarks.processes import (
     cores,
     cpu_seconds,
@@ -37,6 +38,7 @@ from benchmarks.processes import (
     running,
     wait_for_port,
 )
+from benchmarks.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def many_routes(count: int, backend_port: int) -> dict[str, Any]:
     items: list[object] = []
     for number in range(count):
         one = route_objects(backend_port, f"app-{number}", f"app-{number}.example")
-        items += one["items"]  # type: ignore[arg-type]
+        items += one["items"]
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 

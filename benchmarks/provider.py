@@ -33,7 +33,16 @@ import psutil
 from benchmarks import storm
 from benchmarks.machine import describe
 from benchmarks.peers import route_objects
-from benchmarks.processes import cores, cpu_seconds, find, free_port, resident_mebibytes, running, wait_for_port
+from benchmarks.processes import (
+    cores,
+    cpu_seconds,
+    find,
+    free_port,
+    resident_mebibytes,
+    running,
+    wait_for_port,
+    wait_until_idle,
+)
 from benchmarks.propagation import api_server, load, many_routes
 from config.control_page import ControlPage
 from config.generation import Generation, SectionKey
@@ -42,8 +51,6 @@ from config.static import encode_static
 from config.static_load import from_mapping
 
 DEADLINE_SECONDS = 300.0
-IDLE_CPU_SECONDS = 0.02
-"""Less than this in a second is idle: first garbage collections and reports to the cluster are over."""
 PAUSE_SECONDS = 0.2
 POLL_SECONDS = 0.01
 SERVER_PORT = 8080
@@ -213,16 +220,6 @@ def measure(name: str, routes: int, changes: int, folder: Path) -> Result:
             piece = _changes(control, changes, lambda number: _change_slice(api, control, number))
             memory = max(memory, resident_mebibytes(control.process))
     return Result(first, first_cpu, memory, *route, *piece)
-
-
-def wait_until_idle(process: psutil.Process) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        before = cpu_seconds(process)
-        time.sleep(1)
-        if cpu_seconds(process) - before <= IDLE_CPU_SECONDS:
-            return
-    raise RuntimeError("the program does not come to rest")
 
 
 def _changes(control: Control, count: int, change: Callable[[int], float]) -> tuple[float, float]:

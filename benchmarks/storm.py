@@ -24,9 +24,10 @@ import psutil
 
 from benchmarks.load import Load, run_wrk, seconds_until_served
 from benchmarks.machine import describe
-from benchmarks.peers import Setting, backend
+from benchmarks.other_proxies import backend
 from benchmarks.processes import cores, free_port, running, wait_for_port
 from benchmarks.propagation import api_server, load, many_routes, pointsman_command
+from benchmarks.setting import Setting
 
 CONNECTIONS = 16
 BATCHES_A_SECOND = 20

@@ -14,16 +14,24 @@ import json
 import multiprocessing
 import os
 import socket
-import statistics
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.machine import describe
-from benchmarks.peers import Peer, Setting
-from benchmarks.processes import cores, cpu_seconds, find, free_port, resident_mebibytes, running, wait_for_port
+from benchmarks.processes import (
+    cores,
+    cpu_seconds,
+    find,
+    free_port,
+    pinned,
+    resident_mebibytes,
+    running,
+    wait_for_port,
+)
+from benchmarks.rounds import Column, chosen, options, present, take_turns
+from benchmarks.setting import Peer, Setting
 
 PIECE_BYTES = 256 * 1024
 LINE = b"hello\n"
@@ -213,65 +221,38 @@ def haproxy(setting: Setting) -> list[str] | None:
 PEERS = (Peer("nginx", nginx), Peer("haproxy", haproxy), Peer("traefik", traefik), Peer("pointsman", pointsman))
 
 
-def report(results: dict[str, Sample]) -> str:
-    """A table with ratios to Traefik."""
-    reference = results.get("traefik") or next(iter(results.values()))
-    lines = [
-        "| proxy | CPU s/GiB | x Traefik | MiB/s | CPU µs/connection | x Traefik | connections/s | memory MiB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, one in results.items():
-        bulk_ratio = one.cpu_seconds_per_gib / max(reference.cpu_seconds_per_gib, 0.01)
-        short_ratio = one.cpu_us_per_connection / max(reference.cpu_us_per_connection, 1)
-        lines.append(
-            f"| {name} | {one.cpu_seconds_per_gib:.2f} | {bulk_ratio:.2f} | {one.mib_per_second:.0f} | "
-            f"{one.cpu_us_per_connection:.0f} | {short_ratio:.2f} | {one.connections_per_second:.0f} | "
-            f"{one.memory_mib:.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def median(samples: list[Sample]) -> Sample:
-    """Median of each column."""
-    return Sample(**{name: statistics.median(getattr(one, name) for one in samples) for name in Sample.__slots__})
+COLUMNS = (
+    Column("CPU s/GiB", "cpu_seconds_per_gib", ".2f", compared=True),
+    Column("MiB/s", "mib_per_second", ".0f"),
+    Column("CPU µs/connection", "cpu_us_per_connection", ".0f", compared=True),
+    Column("connections/s", "connections_per_second", ".0f"),
+    Column("memory MiB", "memory_mib", ".0f"),
+)
 
 
 def main() -> None:
-    options = _options()
-    wanted = options.only.split(",") if options.only else [peer.name for peer in PEERS]
-    peers = [peer for peer in PEERS if peer.name in wanted]
-    samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
-    port, load_core = free_port(), int(cores()[1])
-    os.sched_setaffinity(0, {load_core})
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port, load_core))
+    wanted = _options()
+    port, load_core = free_port(), cores()[1]
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port, int(load_core)))
     server.start()
     try:
-        with tempfile.TemporaryDirectory() as name:
-            for number in range(options.rounds):
-                shift = number % len(peers)
-                for peer in peers[shift:] + peers[:shift]:
-                    sample = measure(peer, Path(name), port, options.mebibytes, options.connections)
-                    if sample is not None:
-                        samples[peer.name].append(sample)
+        with tempfile.TemporaryDirectory() as name, pinned(load_core):
+            samples = take_turns(
+                chosen(PEERS, wanted.only),
+                wanted.rounds,
+                lambda peer: measure(peer, Path(name), port, wanted.mebibytes, wanted.connections),
+            )
     finally:
         server.terminate()
         server.join()
-    results = {name: median(rounds) for name, rounds in samples.items() if rounds}
-    print(describe())
-    print(f"{options.mebibytes} MiB, {options.connections} connections, {options.rounds} rounds, medians\n")
-    print(report(results))
-    if options.json:
-        rounds = {name: [asdict(one) for one in taken] for name, taken in samples.items()}
-        Path(options.json).write_text(json.dumps({"machine": describe(), "rounds": rounds}, indent=1))
+    heading = f"{wanted.mebibytes} MiB, {wanted.connections} connections, {wanted.rounds} rounds"
+    present(samples, COLUMNS, heading, wanted.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = options(__doc__ or "", rounds=3)
     parser.add_argument("--mebibytes", type=int, default=1024)
     parser.add_argument("--connections", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="comma-separated names")
-    parser.add_argument("--json", default="", help="write every round to this file")
     return parser.parse_args()
 
 

@@ -11,32 +11,20 @@ rotates. `benchmarks/certificates.py` measures what many certificates cost.
 from __future__ import annotations
 
 import argparse
-import base64
-import json
 import os
 import socket
 import ssl
-import statistics
-import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.certificates import issue
 from benchmarks.load import run_wrk
-from benchmarks.machine import describe
-from benchmarks.peers import HOST, Peer, Setting, backend, pointsman, traefik
-from benchmarks.processes import (
-    cores,
-    cpu_seconds,
-    find,
-    free_port,
-    resident_mebibytes,
-    running,
-    wait_for_port,
-)
+from benchmarks.processes import cores, cpu_seconds, free_port, resident_mebibytes, running, wait_for_port
+from benchmarks.rounds import Column, Stage, chosen, need, options, present, stage, take_turns
+from benchmarks.secure_peers import PEERS
+from benchmarks.setting import HOST, Peer, Setting
 
 CLIENTS = 8
 SETTLE_SECONDS = 1.0
@@ -52,49 +40,20 @@ class Sample:
     full_us: float
     resumed_us: float
     resumed_share: float
+    resumed_of_full: float
     idle_kib: float
     failed: int
 
 
-def secure_pointsman(setting: Setting) -> list[str] | None:
-    """The routes of benchmarks/peers.py with a certificate from a Secret."""
-    command = pointsman(setting)
-    path = setting.folder / "manifests" / "bench.json"
-    objects: dict[str, Any] = json.loads(path.read_text())
-    objects["items"][0]["spec"]["tls"] = {"secretName": "pair"}
-    chain, key = (base64.b64encode(half).decode() for half in issue(HOST))
-    objects["items"].append(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "pair", "namespace": "default"},
-            "type": "kubernetes.io/tls",
-            "data": {"tls.crt": chain, "tls.key": key},
-        }
-    )
-    path.write_text(json.dumps(objects))
-    return command
-
-
-def secure_traefik(setting: Setting) -> list[str] | None:
-    """The same with a certificate from files."""
-    command = traefik(setting)
-    if command is None:
-        return None
-    path = setting.folder / "dynamic.yaml"
-    dynamic: dict[str, Any] = json.loads(path.read_text())
-    dynamic["http"]["routers"]["bench"]["tls"] = {}
-    files = {}
-    for name, content in zip(("certFile", "keyFile"), issue(HOST), strict=True):
-        file = setting.folder / name
-        file.write_bytes(content)
-        files[name] = str(file)
-    dynamic["tls"] = {"certificates": [files]}
-    path.write_text(json.dumps(dynamic))
-    return command
-
-
-PEERS = (Peer("pointsman", secure_pointsman), Peer("traefik", secure_traefik))
+COLUMNS = (
+    Column("keep-alive µs", "keep_alive_us", compared=True),
+    Column("requests/s", "keep_alive_per_second", ".0f"),
+    Column("full µs", "full_us", ".0f", compared=True),
+    Column("resumed µs", "resumed_us", ".0f", compared=True),
+    Column("x full", "resumed_of_full", ".2f"),
+    Column("idle KiB", "idle_kib"),
+    Column("failed", "failed", "d"),
+)
 
 
 def client_context() -> ssl.SSLContext:
@@ -165,16 +124,16 @@ def idle_kib(port: int, process: Any, count: int) -> float:
             one.close()
 
 
-def measure(peer: Peer, folder: Path, backend_port: int, options: argparse.Namespace) -> Sample | None:
+def measure(peer: Peer, place: Stage, wanted: argparse.Namespace) -> Sample | None:
     """Start the peer and load it in each way. None where it is not installed."""
     proxy_core, load_core = cores()
-    setting = Setting(free_port(), backend_port, folder)
+    setting = Setting(free_port(), place.backend_port, place.folder, certificate=issue(HOST))
     command = peer.command(setting)
     if command is None:
         return None
-    log = folder / f"{peer.name}.log"
+    log = place.folder / f"{peer.name}.log"
     url = f"https://127.0.0.1:{setting.port}/"
-    count = options.handshakes // CLIENTS * CLIENTS
+    count = wanted.handshakes // CLIENTS * CLIENTS
     with running(command, log, proxy_core) as process:
         wait_for_port(setting.port, process, log)
         _wait_for_route(setting.port)
@@ -184,10 +143,10 @@ def measure(peer: Peer, folder: Path, backend_port: int, options: argparse.Names
         full = cpu_seconds(process)
         resumed, failed_too = handshakes(setting.port, count, resume=True)
         over = cpu_seconds(process)
-        idle = idle_kib(setting.port, process, options.idle) if options.idle else 0.0
-        run_wrk(url, 1, options.connections, load_core, (f"Host: {HOST}",))
+        idle = idle_kib(setting.port, process, wanted.idle) if wanted.idle else 0.0
+        run_wrk(url, 1, wanted.connections, load_core, (f"Host: {HOST}",))
         before = cpu_seconds(process)
-        load = run_wrk(url, options.seconds, options.connections, load_core, (f"Host: {HOST}",))
+        load = run_wrk(url, wanted.seconds, wanted.connections, load_core, (f"Host: {HOST}",))
         spent = cpu_seconds(process) - before
     return Sample(
         keep_alive_us=spent / max(load.requests, 1) * 1e6,
@@ -195,6 +154,7 @@ def measure(peer: Peer, folder: Path, backend_port: int, options: argparse.Names
         full_us=(full - began) / count * 1e6,
         resumed_us=(over - full) / count * 1e6,
         resumed_share=resumed / count,
+        resumed_of_full=(over - full) / max(full - began, 0.01),
         idle_kib=idle,
         failed=load.failed + failed + failed_too,
     )
@@ -213,68 +173,23 @@ def _wait_for_route(port: int) -> None:
             return
 
 
-def report(results: dict[str, Sample]) -> str:
-    """A table with ratios to Traefik."""
-    reference = results.get("traefik") or next(iter(results.values()))
-    lines = [
-        "| proxy | keep-alive µs | x | requests/s | full µs | x | resumed µs | x | x full | idle KiB | failed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, one in results.items():
-        lines.append(
-            f"| {name} | {one.keep_alive_us:.1f} | {one.keep_alive_us / reference.keep_alive_us:.2f} | "
-            f"{one.keep_alive_per_second:.0f} | {one.full_us:.0f} | {one.full_us / reference.full_us:.2f} | "
-            f"{one.resumed_us:.0f} | {one.resumed_us / reference.resumed_us:.2f} | "
-            f"{one.resumed_us / one.full_us:.2f} | {one.idle_kib:.1f} | {one.failed} |"
-        )
-    return "\n".join(lines)
-
-
-def median(samples: list[Sample]) -> Sample:
-    """Median of each column; failures are summed."""
-    columns = {name: [getattr(one, name) for one in samples] for name in Sample.__slots__}
-    middle = {name: statistics.median(values) for name, values in columns.items()}
-    return Sample(**{**middle, "failed": sum(columns["failed"])})
-
-
 def main() -> None:
-    options = _options()
-    if find("wrk") is None or find("nginx") is None:
-        raise SystemExit("this benchmark needs wrk and nginx (Debian packages: wrk, nginx-light)")
-    peers = [peer for peer in PEERS if not options.only or peer.name in options.only.split(",")]
-    samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        setting = Setting(0, free_port(), folder)
-        with running(backend(setting), folder / "backend.log", cores()[1]) as process:
-            wait_for_port(setting.backend_port, process, folder / "backend.log")
-            for number in range(options.rounds):
-                shift = number % len(peers)
-                for peer in peers[shift:] + peers[:shift]:
-                    sample = measure(peer, folder, setting.backend_port, options)
-                    if sample is not None:
-                        samples[peer.name].append(sample)
-    results = {name: median(rounds) for name, rounds in samples.items() if rounds}
-    print(describe())
-    print(
-        f"{options.connections} keep-alive connections, {options.handshakes} handshakes, {options.idle} idle "
-        f"connections, {options.rounds} rounds, medians\n"
+    wanted = _options()
+    need("wrk", "nginx")
+    with stage() as place:
+        samples = take_turns(chosen(PEERS, wanted.only), wanted.rounds, lambda peer: measure(peer, place, wanted))
+    heading = (
+        f"{wanted.connections} keep-alive connections, {wanted.handshakes} handshakes, {wanted.idle} idle "
+        f"connections, {wanted.rounds} rounds"
     )
-    print(report(results))
-    if options.json:
-        rounds = {name: [asdict(one) for one in taken] for name, taken in samples.items()}
-        Path(options.json).write_text(json.dumps({"machine": describe(), "rounds": rounds}, indent=1))
+    present(samples, COLUMNS, heading, wanted.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser = options(__doc__ or "", rounds=3, seconds=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--handshakes", type=int, default=1500)
-    parser.add_argument("--idle", type=int, default=2000)
-    parser.add_argument("--only", default="", help="comma-separated names")
-    parser.add_argument("--json", default="", help="write every round to this file")
+    parser.add_argument("--idle", type=int, default=2000, help="connections whose memory is measured (2000)")
     return parser.parse_args()
 
 
