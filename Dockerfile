@@ -17,7 +17,7 @@ WORKDIR /src
 # Dependencies first: their layer stays in the cache while only our code changes.
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir config provider workers tls master \
- && /opt/pointsman/bin/pip install '.[redis]' \
+ && /opt/pointsman/bin/pip install '.[redis,http3]' \
  && /opt/pointsman/bin/pip uninstall --yes pointsman \
  && rm -rf config provider workers tls master build
 COPY config config

@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml setup.py workers/http1/_heads.c
 	touch $@
 
 $(DEV_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers,redis]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,peers,redis,http3]'
 	touch $@
 
 venv: $(DEV_STAMP) ## .venv with everything that tests and benchmarks need
@@ -38,13 +38,14 @@ format: $(DEV_STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_STAMP) ## benchmarks beside the peers that are installed; minutes
-	$(BIN)/python -m benchmarks.http1
-	$(BIN)/python -m benchmarks.http2
-	$(BIN)/python -m benchmarks.tls
-	$(BIN)/python -m benchmarks.certificates
-	$(BIN)/python -m benchmarks.propagation
-	$(BIN)/python -m benchmarks.provider
+bench: $(DEV_STAMP) ## the essential benchmarks beside the peers that are installed; about five minutes
+	$(BIN)/python -m benchmarks.http1 --rounds 3 --seconds 2
+	$(BIN)/python -m benchmarks.http1 --rounds 3 --seconds 2 --only pointsman,traefik --new-connections
+	$(BIN)/python -m benchmarks.http2 --rounds 3 --seconds 2
+	$(BIN)/python -m benchmarks.tls --rounds 2 --seconds 2 --idle 500
+	$(BIN)/python -m benchmarks.websocket --rounds 3 --seconds 2
+	$(BIN)/python -m benchmarks.workers --rounds 2 --seconds 2
+	$(BIN)/python -m benchmarks.propagation --routes 1000 --changes 10
 
 behaviours: $(DEV_STAMP) ## which numbered behaviours have a passing test
 	$(BIN)/python -m tests.behaviours

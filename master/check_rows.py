@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from config.layer4 import WeightedServices
-from config.names import PROVIDER_CRD, qualify, resolve_reference, tcp_router_name, udp_router_name
+from config.names import PROVIDER_CRD, qualify, resolve_reference
+from config.naming import Naming
 from master.inspection import Inspection, Origin, object_of
 from master.service_tree import service_tree
 from provider.resources.kinds import ObjectKey
@@ -70,22 +71,21 @@ def _http_rows(inspection: Inspection, origins: Mapping[str, Origin]) -> Iterato
 def layer4_origins(inspection: Inspection) -> dict[str, Origin]:
     """The route that each TCP and UDP router was made from, by the router's qualified name."""
     found: dict[str, Origin] = {}
-    store = inspection.reading.store
+    store, naming = inspection.reading.store, inspection.reading.naming
     for kind in ("IngressRouteTCP", "IngressRouteUDP"):
         for key in store.keys(kind):
             resource = store.get(*key)
             if resource is not None:
                 for index, route in enumerate(resource.spec.routes):
-                    found[qualify(_name_of(key, index, getattr(route, "match", "")), PROVIDER_CRD)] = Origin(
-                        key, index
-                    )
+                    name = _name_of(naming, key, index, getattr(route, "match", ""))
+                    found[qualify(name, PROVIDER_CRD)] = Origin(key, index)
     return found
 
 
-def _name_of(key: ObjectKey, index: int, match: str) -> str:
+def _name_of(naming: Naming, key: ObjectKey, index: int, match: str) -> str:
     if key.kind == "IngressRouteTCP":
-        return tcp_router_name(key.namespace, key.name, match)
-    return udp_router_name(key.namespace, key.name, index)
+        return naming.tcp_router(key.namespace, key.name, index, match)
+    return naming.udp_router(key.namespace, key.name, index)
 
 
 def _tcp_rows(inspection: Inspection) -> Iterator[RouteRow]:

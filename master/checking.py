@@ -31,6 +31,7 @@ _KINDS: Final = (
     (r".*unknown TLS options", "TLSOptionNotFound"),
     (r".*servers transport not found", "ServersTransportNotFound"),
     (r".*this version of Pointsman", "NotServedYet"),
+    (r"the name .* is another router's", "NameTaken"),
 )
 
 

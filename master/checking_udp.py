@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.findings import Finding, Severity
-from config.names import PROVIDER_CRD, qualify, udp_router_name
+from config.names import PROVIDER_CRD, qualify
 from master.inspection import Inspection
 from provider.resources.kinds import ObjectKey
 from workers.udp.runtime import UDPRouterState
@@ -22,7 +22,7 @@ def udp_findings(inspection: Inspection) -> Iterator[Finding]:
     for key in sorted(store.keys(KIND)):
         route: Any = store.get(*key)
         for index in range(len(route.spec.routes)):
-            name = qualify(udp_router_name(key.namespace, key.name, index), PROVIDER_CRD)
+            name = qualify(inspection.reading.naming.udp_router(key.namespace, key.name, index), PROVIDER_CRD)
             state = inspection.runtime.udp.routers.get(name)
             if state is not None:
                 yield from _entry_point_findings(inspection, key, state)

@@ -20,6 +20,7 @@ from master import privileges
 from master.children import Provider
 from master.generations import Generations
 from master.loop import Loop
+from master.relays import Relays
 from master.roster import Roster
 from master.sockets import BindError, Sockets
 from master.spawn import describe_status, send_signal
@@ -63,11 +64,14 @@ class Crew:
         # imported before the first fork, so that all workers share its memory
         worker_module.load_hub_classes()
         self._plane_factory = worker_module.data_plane()
+        if any(point.http3 is not None for point in app.static.entry_points.values()):
+            worker_module.load_http3()
         self._age = 0
         self._lane_close_due: float | None = None
         self.roster = Roster()
         self.workers: dict[int, GeventWorker] = {}
         self.sockets = Sockets(0)
+        self._relays = Relays()
         self.drain_seconds = float("inf")
         """A retiring worker that is still there after so long is killed."""
         self.is_paused = False
@@ -156,6 +160,8 @@ class Crew:
         self._cells.open_slot(index)
         self._age += 1
         try:
+            if self.sockets.has_twins:
+                self._relays.open(max(index + 1, 2 * self.sockets.lane_count))
             worker = GeventWorker(self._age, os.getpid(), lane, slot, self.roster.epoch)
         except OSError as error:
             self._could_not_start(lane, error)
@@ -212,6 +218,7 @@ class Crew:
                 self._page,
                 self._cells,
                 self._generations.descriptor,
+                self._relays.ways,
             )
             worker.init_process()
             status = 0

@@ -16,6 +16,7 @@ import ctypes
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
@@ -57,15 +58,17 @@ _MOST_INSTRUCTIONS: Final = 4096
 _MASK: Final = 0xFFFFFFFF
 
 
-class _Instruction(NamedTuple):
+class Instruction(NamedTuple):
+    """One instruction of classic BPF; jumps are relative to the next one."""
+
     code: int
     if_true: int
     if_false: int
     k: int
 
 
-def _do(code: int, k: int = 0) -> _Instruction:
-    return _Instruction(code, 0, 0, k & _MASK)
+def _do(code: int, k: int = 0) -> Instruction:
+    return Instruction(code, 0, 0, k & _MASK)
 
 
 def steer_flows(group_member: socket.socket, lane_count: int) -> None:
@@ -73,15 +76,23 @@ def steer_flows(group_member: socket.socket, lane_count: int) -> None:
 
     Raises OSError where the kernel cannot do it (before Linux 4.5).
     """
-    # the inode outlives a binary upgrade and is not known outside, so nobody far away can aim at one worker
-    instructions = program(lane_count, salt=os.fstat(group_member.fileno()).st_ino & _MASK)
+    attach(group_member, program(lane_count, salt_of(group_member)))
+
+
+def salt_of(group_member: socket.socket) -> int:
+    """The inode outlives a binary upgrade and is not known outside: nobody far away can aim at one worker."""
+    return os.fstat(group_member.fileno()).st_ino & _MASK
+
+
+def attach(group_member: socket.socket, instructions: Sequence[Instruction]) -> None:
+    """Let this program choose among the sockets of the group. Raises OSError."""
     packed = b"".join(struct.pack("HBBI", *one) for one in instructions)
     buffer = ctypes.create_string_buffer(packed, len(packed))
     header = struct.pack("HL", len(instructions), ctypes.addressof(buffer))
     group_member.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, header)
 
 
-def program(lane_count: int, salt: int) -> list[_Instruction]:
+def program(lane_count: int, salt: int) -> list[Instruction]:
     """The instructions; ValueError if so many lanes do not fit into one program."""
     instructions = [*_client_hash(salt), _do(_LD_CONSTANT, 0), _do(_ST, _LANE)]
     for lane in range(1, lane_count):
@@ -92,7 +103,7 @@ def program(lane_count: int, salt: int) -> list[_Instruction]:
     return instructions
 
 
-def _client_hash(salt: int) -> list[_Instruction]:
+def _client_hash(salt: int) -> list[Instruction]:
     """M[HASH] = a hash of the client's address and port."""
     words = [_NETWORK + _IPV6_SOURCE + 4 * index for index in range(4)]
     ipv6 = [
@@ -100,7 +111,7 @@ def _client_hash(salt: int) -> list[_Instruction]:
         *(step for word in words[1:] for step in _add_word(word)),
         # the port is where we think only if no other header stands between
         _do(_LD_BYTE, _NETWORK + _IPV6_NEXT_HEADER),
-        _Instruction(_JUMP_EQUAL, 0, 1 + len(_fold()), _UDP),
+        Instruction(_JUMP_EQUAL, 0, 1 + len(_fold()), _UDP),
         _do(_LD_HALF, _NETWORK + _IPV6_BYTES),
         *_fold(),
     ]
@@ -112,7 +123,7 @@ def _client_hash(salt: int) -> list[_Instruction]:
     ]
     return [
         _do(_LD_WORD, _PROTOCOL),
-        _Instruction(_JUMP_EQUAL, 0, len(ipv6) + 1, _IPV6),
+        Instruction(_JUMP_EQUAL, 0, len(ipv6) + 1, _IPV6),
         *ipv6,
         _do(_JUMP, len(ipv4)),
         *ipv4,
@@ -120,17 +131,17 @@ def _client_hash(salt: int) -> list[_Instruction]:
     ]
 
 
-def _add_word(offset: int, *, first: bool = False, salt: int = 0) -> list[_Instruction]:
+def _add_word(offset: int, *, first: bool = False, salt: int = 0) -> list[Instruction]:
     start = [_do(_LD_CONSTANT, salt), _do(_ST, _HASH)] if first else []
     return [*start, _do(_LD_WORD, offset), *_fold()]
 
 
-def _fold() -> list[_Instruction]:
+def _fold() -> list[Instruction]:
     """M[HASH] = (M[HASH] xor A) * MIX."""
     return [_do(_TAX), _do(_LD_MEMORY, _HASH), _do(_XOR_X), _do(_MUL, _MIX), _do(_ST, _HASH)]
 
 
-def _avalanche() -> list[_Instruction]:
+def _avalanche() -> list[Instruction]:
     """Every bit of M[HASH] comes to depend on every bit of what went in."""
     return [
         _do(_LD_MEMORY, _HASH),
@@ -142,7 +153,7 @@ def _avalanche() -> list[_Instruction]:
     ]
 
 
-def _perhaps(lane: int) -> list[_Instruction]:
+def _perhaps(lane: int) -> list[Instruction]:
     """Move to this lane with the probability 1 / (lane + 1), by a hash of the flow and the lane."""
     return [
         _do(_LD_MEMORY, _HASH),
@@ -153,7 +164,7 @@ def _perhaps(lane: int) -> list[_Instruction]:
         _do(_MUL, _MIX),
         _do(_RSH, 12),
         _do(_MOD, lane + 1),
-        _Instruction(_JUMP_EQUAL, 0, 2, 0),
+        Instruction(_JUMP_EQUAL, 0, 2, 0),
         _do(_LD_CONSTANT, lane),
         _do(_ST, _LANE),
     ]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from config.control_page import ControlPage
 from config.dynamic import Configuration
-from config.names import PROVIDER_CRD, http_router_name, qualify
+from config.names import PROVIDER_CRD, qualify
 from config.static import StaticConfiguration
 from config.static_providers import KubernetesOptions
 from provider.kube.api import Api
@@ -51,7 +51,7 @@ class Inspection:
         self.static = static
         self.source = source
         self.assumed_entry_points = assumed_entry_points
-        self.reading = Reading(static)
+        self.reading = Reading(static, assumed_entry_points=assumed_entry_points)
         self.sources: list[str] = []
         self._stack = ExitStack()
         self._plane: DataPlane | None = None
@@ -108,8 +108,8 @@ class Inspection:
             found: Any = store.get(*key)
             if self.reading.takes_class(found.class_value):
                 for index, route in enumerate(found.spec.routes):
-                    name = qualify(http_router_name(key.namespace, key.name, route.match), PROVIDER_CRD)
-                    yield name, Origin(key, index), found
+                    name = self.reading.naming.http_router(key.namespace, key.name, index, route.match)
+                    yield qualify(name, PROVIDER_CRD), Origin(key, index), found
 
     def __enter__(self) -> Inspection:
         return self

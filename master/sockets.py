@@ -14,8 +14,9 @@ import logging
 import socket
 from collections.abc import Iterator, Mapping
 
+from config.http3_twins import is_twin, owner_of, with_twins
 from config.static import EntryPoint, parse_address
-from master import flow_steering, steering
+from master import flow_steering, quic_steering, steering
 from master.bound import lane_socket, refuse_taken
 from master.datagrams import is_datagram
 
@@ -81,15 +82,17 @@ class Sockets:
     def update(self, entry_points: Mapping[str, EntryPoint]) -> list[str]:
         """Bind what is new in `entry_points`, close what is gone, keep the rest. Returns the new names.
 
+        An entry point with HTTP/3 has a twin for UDP beside it, a binding of its own (`config.http3_twins`).
         All or nothing: raises BindError with every former socket still open.
         """
-        wanted = dict(entry_points)
+        wanted = with_twins(entry_points)
         kept = self._kept(wanted)
         opened: dict[str, Binding] = {}
         try:
             for name, point in wanted.items():
                 if name not in kept:
-                    opened[name] = self._open(name, point)
+                    owner = kept.get(owner_of(name)) or opened.get(owner_of(name))
+                    opened[name] = self._open(name, point, owner)
             for binding in kept.values():
                 self._extend(binding)
         except BaseException:
@@ -121,8 +124,11 @@ class Sockets:
                 kept[name] = by_address[point.address]
         return kept
 
-    def _open(self, name: str, point: EntryPoint) -> Binding:
+    def _open(self, name: str, point: EntryPoint, owner: Binding | None = None) -> Binding:
+        """`owner`: of a twin, whose port it takes where the kernel chose one."""
         host, port, protocol = parse_address(point.address)
+        if owner is not None and not port:
+            port = owner.sockets[0].getsockname()[1]
         kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
         try:
             if port and not point.reuse_port:
@@ -181,6 +187,11 @@ class Sockets:
         """Listening sockets of one lane by entry point."""
         return {name: binding.socket_of(lane) for name, binding in self.bindings.items()}
 
+    @property
+    def has_twins(self) -> bool:
+        """Does any entry point serve HTTP/3?"""
+        return any(map(is_twin, self.bindings))
+
     def keep_lane(self, lane: int) -> dict[str, socket.socket]:
         """In a forked worker: close the copies of all other lanes, or they would outlive the master's."""
         mine = self.listeners(lane)
@@ -204,6 +215,8 @@ def _steer(binding: Binding, lane_count: int) -> None:
     if not lane_count or binding.is_shared or (binding.is_datagram and binding.may_have_strangers):
         return
     choose = flow_steering.steer_flows if binding.is_datagram else steering.steer
+    if is_twin(binding.name):
+        choose = quic_steering.steer_connections
     try:
         choose(binding.sockets[0], lane_count)
     except OSError as error:

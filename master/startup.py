@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable
 
+from config.http3_twins import with_twins
 from config.logs import log_descriptor
 from config.static import StaticConfiguration
 from master import activation, privileges, upgrade
@@ -26,8 +27,9 @@ def open_sockets(
     """
     identity = privileges.identity_of(static.user, static.group)
     sockets = Sockets(lane_count, None if identity is None else (identity.uid, identity.gid))
-    upgrade.adopt_sockets(heritage, sockets, static.entry_points)
-    for binding in activation.bindings_of(descriptors, static.entry_points):
+    points = with_twins(static.entry_points)
+    upgrade.adopt_sockets(heritage, sockets, points)
+    for binding in activation.bindings_of(descriptors, points):
         sockets.adopt(binding)
     sockets.update(static.entry_points)
     log_addresses(sockets, sockets.bindings)

@@ -113,6 +113,14 @@ def sniff(data: bytes) -> Outcome:
     return HelloSniffer().feed(data)
 
 
+def read_message(message: bytes) -> ClientHello | Malformed:
+    """A whole handshake message, its head included, as it comes without records (in QUIC: RFC 9001 section 4)."""
+    try:
+        return _client_hello(message)
+    except _Broken as broken:
+        return Malformed(str(broken))
+
+
 def _record_end(data: bytearray, position: int) -> int:
     """Where the record at `position` ends; 0 if it is not all there. Checked as early as its bytes arrive."""
     header = data[position : position + 5]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, NoReturn
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 _lib: Final[Any] = Binding().lib
 _ffi: Final[Any] = Binding().ffi
@@ -119,6 +119,11 @@ def expect_host(connection: SSL.Connection, host: str) -> None:
     else:
         done = _lib.X509_VERIFY_PARAM_set1_ip(parameters, packed, len(packed))
     _check(done, f"{host!r} cannot be verified")
+
+
+def ask_for_clients(store: crypto.X509Store) -> None:
+    """Let a store's chains count for certificates of clients only. Raises SSL.Error."""
+    _check(_lib.X509_STORE_set_purpose(store._store, _lib.X509_PURPOSE_SSL_CLIENT), "no purpose for a store")
 
 
 def verify_failure(connection: SSL.Connection) -> str:

@@ -50,6 +50,10 @@ class OptionError(Exception):
         self.advice = advice
 
 
+Admission = tuple[str, ClientAuthType, tuple[str, ...]]
+"""An option's name, what it demands of clients, and whom it believes: certificates as PEM."""
+
+
 class TLSSettings(NamedTuple):
     """A checked option. `identity` covers the name and every other field but the warnings (32 bytes).
 
@@ -70,6 +74,11 @@ class TLSSettings(NamedTuple):
     alpn: tuple[bytes, ...]
     tickets: bool
     warnings: tuple[str, ...]
+
+    @property
+    def admission(self) -> Admission:
+        """What a connection has to have been made with to be let in to where this option holds."""
+        return self.name, self.client_auth, self.client_ca_pems
 
 
 def resolve(options: TLSOptions, name: str = "default", *, unserved: Collection[str] = ()) -> TLSSettings:

@@ -6,6 +6,7 @@ in another spelling can never reach a weaker option or another certificate than 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Final, Generic, TypeVar
@@ -15,6 +16,7 @@ Value = TypeVar("Value")
 CATCH_ALL: Final = "*"
 
 
+@functools.lru_cache(maxsize=1024)  # two looks at each connection's name; names are no longer than 255 bytes there
 def normalize_server_name(name: str) -> str:
     """Lower case, surrounding blanks and one trailing dot removed, IP addresses in their shortest form.
 
