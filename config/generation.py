@@ -18,6 +18,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -105,6 +106,10 @@ _DECODERS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
     "tls": msgspec.msgpack.Decoder(TLSShard),
     "findings": msgspec.msgpack.Decoder(list[Finding]),
 }
+
+
+_RAW_ENDPOINTS: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_SERVERS: Final = msgspec.msgpack.Decoder(list[Server])
 
 
 class SectionKey(NamedTuple):
@@ -200,14 +205,28 @@ class Generation:
 
     def read(self, key: SectionKey) -> Any:
         """Decode one section after checking its digest."""
-        row = self.sections[key]
-        data = self._view[row.offset : row.offset + row.length]
+        return decode_section(key.section, self._checked(key))
+
+    def read_endpoints(self, key: SectionKey, before: Generation, known: EndpointsShard) -> EndpointsShard:
+        """As `read`, of an endpoints section that `before` has too, where it was decoded to `known`.
+
+        Servers whose bytes are the same are the objects in `known`; only the others are decoded.
+        """
         try:
-            if digest_of(data) != row.digest:
-                raise GenerationRefused(f"section {key.section}/{key.shard} does not match its digest")
-            return decode_section(key.section, data)
-        finally:
-            data.release()
+            now, was = _RAW_ENDPOINTS.decode(self._checked(key)), _RAW_ENDPOINTS.decode(before._checked(key))
+            return {
+                name: known[name] if was.get(name) == servers else _SERVERS.decode(servers)
+                for name, servers in now.items()
+            }
+        except msgspec.MsgspecError as error:
+            raise GenerationRefused(f"section {key.section}: {error}") from error
+
+    def _checked(self, key: SectionKey) -> bytes:
+        row = self.sections[key]
+        data = bytes(self._view[row.offset : row.offset + row.length])
+        if digest_of(data) != row.digest:
+            raise GenerationRefused(f"section {key.section}/{key.shard} does not match its digest")
+        return data
 
     def close(self) -> None:
         self._view.release()
@@ -251,21 +270,22 @@ def _read_table(view: memoryview, size: int) -> tuple[int, dict[SectionKey, Sect
     if digest_of(unsigned + bytes(view[_HEADER.size : end])) != digest:
         raise GenerationRefused("header digest does not match")
     sections: dict[SectionKey, Section] = {}
-    for row in _ROW.iter_unpack(view[_HEADER.size : end]):
-        section = _checked_row(row, end, size)
-        if section.key in sections:
-            raise GenerationRefused(f"section {section.key.section}/{section.key.shard} appears twice")
-        sections[section.key] = section
+    for name, shard, offset, length, digest in _ROW.iter_unpack(view[_HEADER.size : end]):
+        key = _key_of(name, shard)
+        if offset < end or offset + length > size:
+            raise GenerationRefused(f"section {key.section}/{key.shard} lies outside the file")
+        if key in sections:
+            raise GenerationRefused(f"section {key.section}/{key.shard} appears twice")
+        sections[key] = Section(key, offset, length, digest)
     if SectionKey("meta", 0) not in sections:
         raise GenerationRefused("has no meta section")
     return number, sections
 
 
-def _checked_row(row: tuple[bytes, int, int, int, bytes], start: int, size: int) -> Section:
-    name, shard, offset, length, digest = row
+@lru_cache(_LARGEST_ROWS)
+def _key_of(name: bytes, shard: int) -> SectionKey:
+    """As the row of a table says it; remembered, since all generations have about the same rows."""
     section = name.rstrip(b"\0").decode("ascii", "replace")
     if section not in SECTIONS or shard >= SHARD_COUNT:
         raise GenerationRefused(f"unknown section {section!r}/{shard}")
-    if offset < start or offset + length > size:
-        raise GenerationRefused(f"section {section}/{shard} lies outside the file")
-    return Section(SectionKey(section, shard), offset, length, digest)
+    return SectionKey(section, shard)

@@ -18,6 +18,7 @@ import re2
 # RE2 keeps at most this much for one expression, automaton cache included, and slows down instead of growing.
 # Nearly every pattern fits the first budget; one that does not even compile in it is given the second.
 _BUDGETS_BYTES: Final = (1 << 20, 32 << 20)
+_UNANCHORED: Final = re2._Anchor.UNANCHORED
 _ESCAPES: Final = re.compile(rb"\\Q.*?(?:\\E|\Z)|\\C|\\.", re.DOTALL)
 
 
@@ -61,7 +62,7 @@ class Expression:
 
         `text` must be ASCII or have gone through `repaired`.
         """
-        spans: Sequence[tuple[int, int]] = self._match(re2._Anchor.UNANCHORED, text, start, len(text))
+        spans: Sequence[tuple[int, int]] = self._match(_UNANCHORED, text, start, len(text))
         return spans if spans[0][0] >= 0 else None
 
 

@@ -74,6 +74,14 @@ class Core(Options, frozen=True, kw_only=True):
     ] = False
 
 
+class HostResolver(Options, frozen=True, kw_only=True):
+    """CNAME flattening."""
+
+    cname_flattening: Annotated[bool, says("Rules see what a request's host is an alias of in DNS, too.")] = False
+    resolv_config: Annotated[str, says("File that names the DNS servers to ask.")] = "/etc/resolv.conf"
+    resolv_depth: Annotated[int, says("So many aliases of aliases are followed.")] = 5
+
+
 class ForwardingTimeouts(Options, frozen=True, kw_only=True):
     dial_timeout_seconds: Annotated[
         Duration, says("Longest time to connect to an upstream server; 0 is no limit.")
@@ -140,6 +148,7 @@ class StaticConfiguration(Options, frozen=True, kw_only=True):
     access_log: Annotated[AccessLog | None, says("Write a line for every request.")] = None
     metrics: Annotated[Metrics | None, says("Count what happens.")] = None
     core: Core = msgspec.field(default_factory=Core)
+    host_resolver: Annotated[HostResolver | None, says("Look behind the host of a request.")] = None
     servers_transport: ServersTransport = msgspec.field(default_factory=ServersTransport)
     tcp_servers_transport: TCPServersTransport = msgspec.field(default_factory=TCPServersTransport)
     global_: Global = msgspec.field(default_factory=Global)
@@ -186,6 +195,7 @@ __all__ = [
     "ForwardedHeaders",
     "ForwardingTimeouts",
     "Global",
+    "HostResolver",
     "KubernetesCRD",
     "LifeCycle",
     "Log",

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from config import http3_twins
 from config.control_page import SLOT_COUNT
 from config.networks import NetworkError, parse_network
 from config.static import (
@@ -100,6 +101,9 @@ def _check_addresses(static: StaticConfiguration) -> Iterator[Problem]:
             yield _problem(path, f"is wrong: {error}")
             continue
         usable.append((name, address))
+        if point.http3 is not None:
+            yield from _check_http3(name, address)
+            usable.append((name, address._replace(protocol="udp")))
     for (first, one), (second, other) in combinations(usable, 2):
         if _collide(one, other):
             yield _problem(
@@ -107,6 +111,14 @@ def _check_addresses(static: StaticConfiguration) -> Iterator[Problem]:
                 f"{static.entry_points[second].address} is taken by entry point {first} "
                 f"({static.entry_points[first].address})",
             )
+
+
+def _check_http3(name: str, address: Address) -> Iterator[Problem]:
+    path = f"entryPoints.{name}.http3"
+    if address.protocol != "tcp":
+        yield _problem(path, "is for TCP entry points; HTTP/3 then takes the UDP port of the same number")
+    elif not http3_twins.is_installed():
+        yield _problem(path, f"needs an extra that is not installed: pip install '{http3_twins.EXTRA}'")
 
 
 def _collide(one: Address, other: Address) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from config.static_protocols import HTTP2, UDP, Observability, ProxyProtocol, Redirections
+from config.static_protocols import HTTP2, HTTP3, UDP, Observability, ProxyProtocol, Redirections
 from config.static_shape import Duration, Options, says
 
 
@@ -175,6 +175,10 @@ class EntryPoint(Options, frozen=True, kw_only=True):
     forwarded_headers: ForwardedHeaders = msgspec.field(default_factory=ForwardedHeaders)
     http: HTTP = msgspec.field(default_factory=HTTP)
     http2: HTTP2 = msgspec.field(default_factory=HTTP2)
+    http3: Annotated[
+        HTTP3 | None,
+        says("Serve HTTP/3 too, at the UDP port of the same number (needs the extra pointsman[http3])."),
+    ] = None
     udp: UDP = msgspec.field(default_factory=UDP)
     observability: Annotated[
         Observability | None, says("What routers make visible that do not say so themselves.")

@@ -30,6 +30,14 @@ class HTTP2(Options, frozen=True, kw_only=True):
     ] = 4096
 
 
+class HTTP3(Options, frozen=True, kw_only=True):
+    """Present, even empty: HTTP/3 is served at the entry point's UDP port of the same number."""
+
+    advertised_port: Annotated[
+        int, says("Port that Alt-Svc tells clients to use for HTTP/3; 0 means the entry point's own.")
+    ] = 0
+
+
 class UDP(Options, frozen=True, kw_only=True):
     timeout_seconds: Annotated[Duration, says("How long a UDP session may be idle before it is forgotten.")] = 3.0
 

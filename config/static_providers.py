@@ -66,6 +66,9 @@ class KubernetesCRD(KubernetesOptions, frozen=True, kw_only=True):
         str,
         says("Only namespace whose TLSOption and TLSStore default count; empty: any, if alone."),
     ] = ""
+    safe_naming: Annotated[
+        bool, says("Name objects so that no two can come to one name: namespace_name, routes counted.")
+    ] = False
     report: Report = msgspec.field(default_factory=Report)
 
 

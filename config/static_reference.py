@@ -18,6 +18,7 @@ _TITLES: Final = {
     "ping": "Ping",
     "log": "Log",
     "core": "Rules",
+    "hostResolver": "Rules",
     "serversTransport": "Connections to upstream servers",
     "tcpServersTransport": "Connections to TCP servers",
     "global": "Global",

@@ -29,6 +29,11 @@ class Rejected(Exception):
         self.field = field
         self.advice = advice
 
+    @property
+    def said(self) -> tuple[str, str, str, str]:
+        """Everything, to be compared."""
+        return self.reason, self.message, self.field, self.advice
+
     def within(self, prefix: str) -> Rejected:
         """The same with the field's path below `prefix`."""
         field = f"{prefix}.{self.field}" if self.field else prefix

@@ -2,19 +2,18 @@
 
 Two pauses, both as in Traefik: between two builds of this provider (`throttleDuration`) and between two
 publications (`providersThrottleDuration`). Where pods come and go all the time neither of them may be left to
-hold anything back (both can be 0), so no more than BURST publications are made in BURST_SECONDS: each costs every
-worker a share of its time. A build that could not be published yet would be thrown away, so
-building waits for both; whatever happened meanwhile is in it. An unchanged result starts no pause of the
-second kind.
+hold anything back (both can be 0), so there is a budget of publications as well: BURST of them at once after a
+quiet time, and then one each SPACING_SECONDS, evenly, since each costs every worker a share of its time. A build
+that could not be published yet would be thrown away, so building waits for all of these; whatever happened
+meanwhile is in it. An unchanged result costs nothing of the budget and starts no pause of the second kind.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 BURST: Final = 8
-BURST_SECONDS: Final = 1.0
+SPACING_SECONDS: Final = 0.125
 
 
 class Holdoff:
@@ -24,7 +23,7 @@ class Holdoff:
         "_built_at",
         "_pending",
         "_published_at",
-        "_recent",
+        "_spent_until",
         "build_pause_seconds",
         "publish_pause_seconds",
     )
@@ -34,7 +33,8 @@ class Holdoff:
         self.publish_pause_seconds = publish_pause_seconds
         self._built_at: float | None = None
         self._published_at: float | None = None
-        self._recent: deque[float] = deque(maxlen=BURST)
+        self._spent_until = float("-inf")
+        """When the budget is whole again if nothing more is published."""
         self._pending = False
 
     def changed(self) -> None:
@@ -50,9 +50,7 @@ class Holdoff:
             due = self._built_at + self.build_pause_seconds
         if self._published_at is not None:
             due = max(due, self._published_at + self.publish_pause_seconds)
-        if len(self._recent) == BURST:
-            due = max(due, self._recent[0] + BURST_SECONDS)
-        return due
+        return max(due, self._spent_until - (BURST - 1) * SPACING_SECONDS)
 
     def is_due(self, now: float) -> bool:
         due = self.due_at()
@@ -64,4 +62,4 @@ class Holdoff:
         self._built_at = now
         if published:
             self._published_at = now
-            self._recent.append(now)
+            self._spent_until = max(self._spent_until, now) + SPACING_SECONDS

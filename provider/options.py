@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+from config.naming import DEFAULT_NAMING, SAFE_NAMING, Naming
+from provider.environment import Environment
+
 
 class ProviderSettings(Protocol):
     """The part of the static configuration that shapes translation and that both providers have."""
@@ -32,6 +35,8 @@ class CustomResourceSettings(ProviderSettings, Protocol):
     def allow_cross_namespace(self) -> bool: ...
     @property
     def default_tls_resources_namespace(self) -> str: ...
+    @property
+    def safe_naming(self) -> bool: ...
 
 
 class IngressSettings(ProviderSettings, Protocol):
@@ -62,8 +67,11 @@ class TranslationOptions:
     cross_provider_namespaces: frozenset[str] | None = None
     default_rule_syntax: str = "v3"
     default_tls_resources_namespace: str = ""
+    safe_naming: bool = False
     disable_ingress_class_lookup: bool = False
     strict_prefix_matching: bool = False
+    environment: Environment | None = None
+    """None: entry points, and what other providers have, are not known and not judged."""
 
     @classmethod
     def of(cls, settings: CustomResourceSettings, default_rule_syntax: str = "v3") -> Self:
@@ -72,6 +80,7 @@ class TranslationOptions:
             common,
             allow_cross_namespace=settings.allow_cross_namespace,
             default_tls_resources_namespace=settings.default_tls_resources_namespace,
+            safe_naming=settings.safe_naming,
         )
 
     @classmethod
@@ -98,6 +107,11 @@ class TranslationOptions:
             cross_provider_namespaces=None if across is None else frozenset(across),
             default_rule_syntax=default_rule_syntax,
         )
+
+    @property
+    def naming(self) -> Naming:
+        """How what custom resources give is named."""
+        return SAFE_NAMING if self.safe_naming else DEFAULT_NAMING
 
     def watches(self, namespace: str) -> bool:
         """Whether objects of the namespace can be seen at all."""

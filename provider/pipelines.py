@@ -15,6 +15,7 @@ from provider.sections import Sections
 from provider.store import Store
 from provider.translate.builder import Builder
 from provider.translate.readers import Readers
+from provider.translate.usability import Usability
 
 
 class Pipelines:
@@ -23,7 +24,9 @@ class Pipelines:
     def __init__(self, options: Mapping[str, TranslationOptions], readers: Readers | None = None) -> None:
         self.readers = readers or Readers()
         self.sections = Sections()
-        self.builders = [Builder(one, self.readers, provider) for provider, one in options.items()]
+        environment = next((one.environment for one in options.values()), None)
+        usability = Usability(environment)
+        self.builders = [Builder(one, self.readers, provider, usability) for provider, one in options.items()]
 
     def update(self, store: Store, changed: Iterable[ObjectKey]) -> bool:
         """Translate what the changed keys (as Store.take_changed reports them) touch; whether findings changed."""
@@ -32,7 +35,7 @@ class Pipelines:
             changes = builder.update(store, keys)
             self.sections.update(builder, changes)
             any_finding = any_finding or bool(changes.findings)
-        return any_finding
+        return any([any_finding, *(builder.retell().findings for builder in self.builders)])
 
     @property
     def missing(self) -> set[ObjectKey]:

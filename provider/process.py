@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from config.collecting import Collector
 from config.control_page import ControlPage, Head
 from config.findings import Finding
 from config.logs import reopen_logs
@@ -88,6 +89,7 @@ class Provider:
         self._holdoff = Holdoff(
             self._sources.build_pause_seconds, static.providers.providers_throttle_duration_seconds
         )
+        self._collector = Collector()
         self._finding_log = FindingLog()
         self._findings: list[Finding] = []
         self._findings_around: list[Finding] = []
@@ -214,7 +216,8 @@ class Provider:
 
     def _advance(self, now: float) -> None:
         if self._may_build() and self._holdoff.is_due(now):
-            self._build()
+            with self._collector.change():
+                self._build()
         synced = self._published and self._sources.feeds.in_sync
         self._page[Head.PROVIDER_SYNCED] = int(synced)
 

@@ -21,7 +21,9 @@ from config.dynamic import Configuration
 from config.findings import Finding
 from config.generation import Meta, SectionKey, digest_of, encode_section, write_generation
 from config.names import PROVIDER_CRD, PROVIDER_INGRESS
+from config.naming import DEFAULT_NAMING, Naming
 from config.static import StaticConfiguration
+from provider.environment import Environment
 from provider.feeds import Feeds
 from provider.kube.api import Api
 from provider.kube.errors import ApiError, Unauthorized, Unreachable
@@ -45,9 +47,11 @@ ASSUMED_ADDRESS: Final = "192.0.2.1"
 class Reading:
     """One store and what the providers of a static configuration make of it. Raises SelectorError."""
 
-    def __init__(self, static: StaticConfiguration) -> None:
+    def __init__(self, static: StaticConfiguration, *, assumed_entry_points: bool = False) -> None:
+        """`assumed_entry_points`: those of `static` stand for others, so nothing is said about them."""
         settings = static.providers.kubernetes_crd, static.providers.kubernetes_ingress
-        self.options = translation_options(static)
+        environment = None if assumed_entry_points else Environment.of(static)
+        self.options = translation_options(static, environment)
         self.store = Store()
         self.pipelines = Pipelines(self.options)
         self.assumed: list[str] = []
@@ -80,6 +84,12 @@ class Reading:
         """Whether a custom resource that asks for this class is ours."""
         options = self.options.get(PROVIDER_CRD)
         return options is not None and options.takes_class(value)
+
+    @property
+    def naming(self) -> Naming:
+        """How what custom resources give is named."""
+        options = self.options.get(PROVIDER_CRD)
+        return options.naming if options is not None else DEFAULT_NAMING
 
     @property
     def configuration(self) -> Configuration:

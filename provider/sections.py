@@ -1,4 +1,4 @@
-"""Configuration -> encoded sections of a generation, shard by shard; unchanged shards keep their bytes.
+"""Configuration -> encoded sections of a generation, shard by shard; what did not change keeps its bytes.
 
 Map keys are qualified (`…@kubernetescrd`, `…@kubernetes`), references stay as written. The servers of an HTTP load
 balancer travel in `endpoints` under the service's name, so a scaling deployment leaves `routing` untouched. What
@@ -8,24 +8,16 @@ handshakes need is in `tls`, and private keys are nowhere else.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from config.findings import Finding
-from config.generation import (
-    EndpointsShard,
-    RoutingShard,
-    SectionKey,
-    TLSShard,
-    digest_of,
-    encode_section,
-    shard_of,
-)
+from config.generation import SectionKey, digest_of, encode_section, shard_of
 from config.http import Service
 from config.names import qualify
-from config.shape import Shape
+from provider.shards import Shard
 from provider.translate.builder import Builder, Changes
 from provider.translate.output import SERVICES
 from provider.translate.tls_defaults import DEFAULT
@@ -50,7 +42,6 @@ MEMBERS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Section of a generation -> section of the dynamic configuration -> member of the shard."""
 
-_SHARDS: Final[Mapping[str, type[Shape]]] = {"routing": RoutingShard, "tls": TLSShard}
 _HOME: Final = {section: home for home, members in MEMBERS.items() for section in members}
 
 
@@ -63,24 +54,25 @@ class Sections:
 
     def __init__(self) -> None:
         self._builders: dict[str, Builder] = {}
-        self._names: dict[tuple[str, str, int], set[str]] = {}
+        self._shards: dict[SectionKey, Shard] = {}
         self._findings: list[Finding] = []
         self.encoded: dict[SectionKey, Encoded] = {}
 
     def update(self, builder: Builder, changes: Changes) -> bool:
-        """Encode the shards that hold a changed name again; whether any byte differs."""
+        """Encode changed objects, and put their shards together again; whether any byte differs."""
         self._builders.setdefault(builder.provider, builder)
         dirty: set[SectionKey] = set()
         for section, names in changes.names.items():
-            touched = self._place(builder, section, names)
-            dirty.update(SectionKey(_HOME[section], shard) for shard in touched)
-        different = False
+            for name in names:
+                dirty.update(self._place(builder, section, name))
         for key in dirty:
-            members, endpoints = self._shard(key)
-            different |= self._put(key, _SHARDS[key.section](**members), any(members.values()))
-            if key.section == "routing":
-                different |= self._put(SectionKey("endpoints", key.shard), endpoints, bool(endpoints))
-        return different
+            shard = self._shards[key]
+            if shard:
+                self._keep(key, shard.encode())
+            else:
+                del self._shards[key]
+                self.encoded.pop(key, None)
+        return bool(dirty)
 
     def update_findings(self, findings: list[Finding]) -> bool:
         """Encode all findings, sharded by their object; whether any byte differs. Same list, same bytes."""
@@ -93,46 +85,42 @@ class Sections:
         known = {key.shard for key in self.encoded if key.section == "findings"}
         different = False
         for shard in known | set(shards):
-            found = shards.get(shard, [])
-            different |= self._put(SectionKey("findings", shard), found, bool(found))
+            key, found = SectionKey("findings", shard), shards.get(shard)
+            if found:
+                different |= self._keep(key, encode_section(found))
+            else:
+                different |= self.encoded.pop(key, None) is not None
         return different
 
-    def _place(self, builder: Builder, section: str, names: Iterable[str]) -> set[int]:
-        """Note which shard each changed name is in; the shards touched."""
-        touched, present = set(), builder.sections[section]
-        for name in names:
-            shard = shard_of(_qualify(section, name, builder.provider))
-            touched.add(shard)
-            here = self._names.setdefault((builder.provider, section, shard), set())
-            if name in present:
-                here.add(name)
-            else:
-                here.discard(name)
-        return touched
+    def _place(self, builder: Builder, section: str, name: str) -> Iterator[SectionKey]:
+        """Bring one object up to date; the shards whose bytes differ by it."""
+        qualified = _qualify(section, name, builder.provider)
+        home, number = _HOME[section], shard_of(qualified)
+        value = self._value(builder, section, name, is_shared=qualified == name)
+        if section == SERVICES:
+            balancer = value.load_balancer if value is not None else None
+            key = SectionKey("endpoints", number)
+            if self._put(key, qualified, balancer.servers if balancer is not None else None):
+                yield key
+            value = without_servers(value) if value is not None else None
+        key = SectionKey(home, number)
+        if self._put(key, qualified, value, MEMBERS[home][section]):
+            yield key
 
-    def _shard(self, key: SectionKey) -> tuple[dict[str, dict[str, Any]], EndpointsShard]:
-        members: dict[str, dict[str, Any]] = {}
-        endpoints: EndpointsShard = {}
-        for section, member in MEMBERS[key.section].items():
-            objects = members[member] = {}
-            for qualified, value in self._objects(section, key.shard):
-                if section == SERVICES and value.load_balancer is not None:
-                    endpoints[qualified] = value.load_balancer.servers
-                    objects[qualified] = without_servers(value)
-                else:
-                    objects.setdefault(qualified, value)
-        return members, endpoints
+    def _value(self, builder: Builder, section: str, name: str, *, is_shared: bool) -> Any | None:
+        """The object of that name; where several providers may give it (`is_shared`) the first one's."""
+        for one in self._builders.values() if is_shared else (builder,):
+            if name in one.sections[section]:
+                return one.sections[section][name]
+        return None
 
-    def _objects(self, section: str, shard: int) -> Iterator[tuple[str, Any]]:
-        for provider, builder in self._builders.items():
-            values = builder.sections[section]
-            for name in self._names.get((provider, section, shard), ()):
-                yield _qualify(section, name, provider), values[name]
+    def _put(self, key: SectionKey, name: str, value: Any | None, member: str = "") -> bool:
+        shard = self._shards.get(key)
+        if shard is None:
+            shard = self._shards[key] = Shard(key.section)
+        return shard.put(name, value, member)
 
-    def _put(self, key: SectionKey, value: Any, present: bool) -> bool:
-        if not present:
-            return self.encoded.pop(key, None) is not None
-        data = encode_section(value)
+    def _keep(self, key: SectionKey, data: bytes) -> bool:
         new = (data, digest_of(data))
         old = self.encoded.get(key)
         self.encoded[key] = new

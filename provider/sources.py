@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from config.static import StaticConfiguration
 from config.static_providers import KubernetesCRD, KubernetesOptions, Providers
+from provider.environment import Environment
 from provider.feeds import Feeds
 from provider.kube.api import Api
 from provider.kube.connection import configure
@@ -60,7 +62,7 @@ class Sources:
         self._is_read = is_read
         self.api: Api | None = None
         self.feeds = Feeds(known_before)
-        self.options = translation_options(static)
+        self.options = translation_options(static, Environment.of(static))
         self.names: list[str] = []
         scopes = {
             provider: Scope(parse_selector(settings.label_selector), self.options[provider].watches)
@@ -159,7 +161,9 @@ class Sources:
                 )
 
 
-def translation_options(static: StaticConfiguration) -> dict[str, TranslationOptions]:
+def translation_options(
+    static: StaticConfiguration, environment: Environment | None = None
+) -> dict[str, TranslationOptions]:
     """By the name of the provider, in order of precedence. Manifests alone stand for custom resources."""
     providers, syntax = static.providers, static.core.default_rule_syntax
     options = {}
@@ -168,7 +172,7 @@ def translation_options(static: StaticConfiguration) -> dict[str, TranslationOpt
         options[PROVIDER_CRD] = TranslationOptions.of(providers.kubernetes_crd or KubernetesCRD(), syntax)
     if providers.kubernetes_ingress is not None:
         options[PROVIDER_INGRESS] = TranslationOptions.of_ingress(providers.kubernetes_ingress, syntax)
-    return options
+    return {provider: replace(one, environment=environment) for provider, one in options.items()}
 
 
 def _configured(providers: Providers) -> dict[str, KubernetesOptions]:

@@ -48,7 +48,12 @@ def test_every_binding_is_for_our_account() -> None:
 
 def test_statuses_of_all_custom_kinds_and_nothing_else_of_them() -> None:
     rights = granted("pointsman-reporting", "pointsman-lease")
-    custom = {(kind.group, f"{kind.plural}/status", "patch") for kind in KINDS.values() if kind.is_custom}
+    custom = {
+        right
+        for kind in KINDS.values()
+        if kind.is_custom
+        for right in ((kind.group, kind.plural, "get"), (kind.group, f"{kind.plural}/status", "patch"))
+    }
     events = {("", EVENT.plural, verb) for verb in ("get", "create", "patch")}
     leases = {(LEASE.group, LEASE.plural, verb) for verb in ("get", "create", "patch")}
     assert rights == custom | events | leases

@@ -63,7 +63,7 @@ class Forbidden(ApiError):
         kind: Kind,
         namespace: str,
         resource: str = "",
-        verbs: Sequence[str] = ("get", "list", "watch"),
+        verbs: Sequence[str] = ("list", "watch"),
     ) -> None:
         super().__init__(message)
         scope = f"a Role in namespace {namespace}" if namespace and kind.namespaced else "a ClusterRole"

@@ -19,7 +19,7 @@ from config.findings import Finding
 from config.http import Router, Service
 from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from provider.options import TranslationOptions
-from provider.resources.kinds import ObjectKey
+from provider.resources.kinds import INGRESS_ROUTE, ObjectKey
 from provider.store import Store
 from provider.translate import (
     ingress,
@@ -35,12 +35,14 @@ from provider.translate import (
     traefik_service,
 )
 from provider.translate.contested import Contested, Owner
-from provider.translate.families import Families
+from provider.translate.families import Families, Member, broken_routers
 from provider.translate.guard import Guard
 from provider.translate.output import ROUTERS, SERVICES, Output
+from provider.translate.overridden import Overridden
 from provider.translate.ownership import Name, Ownership
+from provider.translate.parts import Part
 from provider.translate.readers import Readers
-from provider.translate.usability import Part, Usability
+from provider.translate.usability import Usability
 from provider.translate.view import View
 
 Translators = Mapping[str, Callable[[View, Any], Output]]
@@ -104,13 +106,17 @@ def build(store: Store, options: TranslationOptions, provider: str = PROVIDER_CR
 class Builder:
     """Keeps one provider's translation of a store up to date. Owned by one thread.
 
-    `readers` may be shared with builders of other providers.
+    `readers` and `usability` may be shared with builders of other providers; then `retell` after they built.
     `pending`: objects whose translation waits for something that has not been read yet, with what it is; their
     former output stays in force.
     """
 
     def __init__(
-        self, options: TranslationOptions, readers: Readers | None = None, provider: str = PROVIDER_CRD
+        self,
+        options: TranslationOptions,
+        readers: Readers | None = None,
+        provider: str = PROVIDER_CRD,
+        usability: Usability | None = None,
     ) -> None:
         self.provider = provider
         self._options = options
@@ -121,13 +127,15 @@ class Builder:
             for name in SECTIONS
         }
         self._ownership = Ownership(self.sections, list(self._translators))
+        self._overridden = Overridden(self.sections, list(self._translators))
         self._hidden: dict[ObjectKey, tuple[Owner, set[Name]]] = {}
         self.findings: dict[ObjectKey, list[Finding]] = {}
         self.pending: dict[ObjectKey, set[ObjectKey]] = {}
         self.readers = readers or Readers()
         self._outputs: dict[ObjectKey, Output] = {}
         self._guard = Guard()
-        self._usability, self._families = Usability(), Families()
+        self._usability, self._families = usability or Usability(options.environment), Families()
+        self._usability.join(provider, self.sections)
 
     @property
     def routers(self) -> Contested[Router]:
@@ -166,7 +174,7 @@ class Builder:
         touched: set[Name] = set()
         unsettled: set[ObjectKey] = set()
         moved: set[ObjectKey] = set()
-        families: set[ObjectKey] = set()
+        anew: set[ObjectKey] = set()
         for key in sorted(keys):
             resource = store.get(*key)
             view = View(store, self._options)
@@ -180,27 +188,46 @@ class Builder:
             self.pending.pop(key, None)
             if resource is not None:
                 new.created, new.references = resource.metadata.creation_timestamp, view.references
+            self._overridden.replace(key, view.children)
             touched |= self._replace(key, new, exists=resource is not None, changes=changes)
-            if self._usability.replace(key, Part.of(new, view.places)):
+            anew.add(key)
+            if self._usability.replace(key, Part.of(new, view.places, self.provider)):
                 moved.add(key)
-            families |= self._families.replace(new)
             if key in self._hidden:
                 unsettled.add(key)
         unsettled |= self._ownership.judge(touched)
         for key in unsettled:
             self._settle(key, changes)
-        self._judge(moved, families, changes)
+        self._overridden.judge(changes.names)
+        self._usability.notice(self.provider, changes.names)
+        self._usability.judge(moved)
+        self._tell(anew | unsettled, changes)
         return changes
 
-    def _judge(self, moved: set[ObjectKey], families: set[ObjectKey], changes: Changes) -> None:
-        """Say of objects what follows from others."""
-        outputs = self._outputs
-        told = {key for key in families if self._families.judge(outputs.get(key) or Output.of(key))}
-        if moved:
-            told |= self._usability.judge(moved)
-        for key in told:
+    def retell(self) -> Changes:
+        """Say of objects what follows from those of other providers."""
+        changes = Changes()
+        self._tell(set(), changes)
+        return changes
+
+    def _tell(self, keys: set[ObjectKey], changes: Changes) -> None:
+        """Say of objects what follows from others; `keys`: those that give something else than before."""
+        told = self._usability.take_told(self._translators) | self._overridden.take_told()
+        related: set[ObjectKey] = set()
+        for key in keys | told:
+            if key.kind == INGRESS_ROUTE.name:
+                output = self._outputs.get(key) or Output.of(key)
+                related |= self._families.replace(key, Member.of(output, self._broken(output)))
+        for key in told | self._families.judge(related):
             changes.findings.add(key)
-            self._set_findings(key, outputs[key].report.findings if key in outputs else [])
+            self._set_findings(key, self._outputs[key].report.findings if key in self._outputs else [])
+
+    def _broken(self, output: Output) -> set[str]:
+        """Routers of an IngressRoute that are hidden or cannot be built, whatever parents and children it has."""
+        _, hidden = self._hidden.get(output.key, (None, ()))
+        broken = {name for section, name in hidden if section == ROUTERS}
+        findings = output.report.findings + self._usability.errors(output.key).findings
+        return broken | broken_routers(output, findings)
 
     def _replace(self, key: ObjectKey, new: Output, *, exists: bool, changes: Changes) -> set[Name]:
         """Exchange the output of one object; the names that must be judged again."""
@@ -245,7 +272,12 @@ class Builder:
         return Owner(self._rank[key.kind], key.namespace, key.name, output.created)
 
     def _set_findings(self, key: ObjectKey, findings: list[Finding]) -> None:
-        others = (self._ownership.refusals(key), self._usability.errors(key), self._families.errors(key))
+        others = (
+            self._ownership.refusals(key),
+            self._overridden.warnings(key),
+            self._usability.errors(key),
+            self._families.errors(key),
+        )
         found = findings + [one for report in others for one in report.findings]
         if found:
             self.findings[key] = found

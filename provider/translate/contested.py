@@ -7,7 +7,7 @@ nothing of the others may step in; within one namespace the last one counts, as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from config.http import Service
@@ -108,14 +108,23 @@ class Contested(Generic[T]):
         claims = self._claims.get(name, {})
         return len(claims) > 1 and len({owner.namespace for owner in claims}) > 1
 
+    def seen_claims(self, name: str) -> tuple[Owner | None, dict[Owner, T]]:
+        """Whose value is the one seen, None if nobody's is; and all claims that are not silenced."""
+        claims = self._claims.get(name, {})
+        seen = {one: value for one, value in claims.items() if (one, name) not in self._silenced}
+        return (self._winner(name, seen) if seen else None), seen
+
     def __getitem__(self, name: str) -> T:
         claims = self._claims[name]
         seen = claims if not self._silenced else [one for one in claims if (one, name) not in self._silenced]
         if not seen:
             raise KeyError(name)
+        return claims[self._winner(name, seen)]
+
+    def _winner(self, name: str, seen: Collection[Owner]) -> Owner:
         if len(seen) > 1 and not self._shares and self.is_disputed(name):
             seen = self._at_home(name, seen)
-        return claims[min(seen) if self._first_wins else max(seen)]
+        return min(seen) if self._first_wins else max(seen)
 
     def _at_home(self, name: str, seen: Any) -> list[Owner]:
         """Of those that are seen the ones in the namespace of the first; all, if there are none."""

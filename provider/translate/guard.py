@@ -9,20 +9,30 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
 from config.generation import encode_section
 from provider.findings import Rejected
-from provider.resources.kinds import ObjectKey
+from provider.resources.kinds import TLS_OPTION, ObjectKey
 from provider.translate.output import Output
+from provider.translate.tls_option import put_unusable
 from provider.translate.view import View
 
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR: Final = "InternalError"
 """Reason of the finding."""
+
+_SECTIONS: Final[Mapping[str, str]] = {
+    "Middleware": "http.middlewares",
+    "MiddlewareTCP": "tcp.middlewares",
+    "ServersTransport": "http.serversTransports",
+    "ServersTransportTCP": "tcp.serversTransports",
+    "TraefikService": "http.services",
+}
+"""Of kinds that others refer to by one name."""
 
 
 class Untranslatable(Exception):
@@ -43,10 +53,10 @@ class Guard:
                 for value in objects.values():
                     encode_section(value)
         except Exception as error:
-            return self._failed(key, error)
+            return self._failed(key, view, error)
         return output
 
-    def _failed(self, key: ObjectKey, error: Exception) -> Output:
+    def _failed(self, key: ObjectKey, view: View, error: Exception) -> Output:
         where = f"{type(error).__name__} in {_place(error.__traceback__)}"
         if where not in self._told:
             self._told.add(where)
@@ -57,9 +67,13 @@ class Guard:
             Rejected(
                 INTERNAL_ERROR,
                 f"an error of Pointsman itself stopped the translation ({where}); nothing of it is served",
-                advice="report this with the object and the traceback in the log; no other object is affected",
+                advice="report this with the object and the traceback in the log; who refers to it is disabled",
             )
         )
+        if key.kind == TLS_OPTION.name:
+            put_unusable(view, output)
+        elif key.kind in _SECTIONS:
+            output.judge(_SECTIONS[key.kind], view.naming.object(key.namespace, key.name))
         return output
 
 

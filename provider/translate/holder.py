@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from config.naming import Naming
 from provider.findings import Report
 from provider.options import TranslationOptions
 from provider.resources.kinds import ObjectKey
@@ -21,6 +22,10 @@ class Holder:
     @property
     def options(self) -> TranslationOptions:
         return self.view.options
+
+    @property
+    def naming(self) -> Naming:
+        return self.view.naming
 
     @property
     def referrer(self) -> ObjectKey:

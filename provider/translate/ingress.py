@@ -17,6 +17,7 @@ from provider.findings import Rejected, Report
 from provider.resources.core import CLASS_ANNOTATION
 from provider.resources.ingress import CONTROLLER, Backend, Ingress, Path
 from provider.resources.kinds import ObjectKey
+from provider.translate.entry_points import MIDDLEWARES, lean_on, lean_on_tls, note_streams
 from provider.translate.holder import Holder
 from provider.translate.ingress_annotations import RouterOptions, annotation_field, router_options
 from provider.translate.ingress_rules import path_matcher, rule_of
@@ -24,6 +25,7 @@ from provider.translate.ingress_services import check_other_providers, load_bala
 from provider.translate.output import Output
 from provider.translate.route_findings import LARGEST_PRIORITY, what_is_wrong
 from provider.translate.secrets import stored_certificate
+from provider.translate.servers_transport import SECTION as TRANSPORTS
 from provider.translate.view import View
 
 DEFAULT_ROUTER: Final = "default-router"
@@ -90,6 +92,7 @@ class _Translation:
             return
         if options.rule_syntax:
             _note_syntax(report)
+        self._lean(options)
         self._certificates()
         if not spec.rules and spec.default_backend is not None:
             try:
@@ -104,6 +107,24 @@ class _Translation:
                 except Rejected as error:
                     report.rejected(error)
         self._name_routers()
+
+    def _lean(self, options: RouterOptions) -> None:
+        """Note what all routers need, by annotations and by the entry points that these name."""
+        holder, field = self._holder, annotation_field("router.entrypoints")
+        usable = note_streams(holder, options.entry_points, field)
+        lean_on(holder, usable, field)
+        for name in options.middlewares:
+            holder.view.lean_on(MIDDLEWARES, name, annotation_field("router.middlewares"))
+        own = options.tls.options if options.tls is not None else None
+        lean_on_tls(holder, usable, own, field, annotation_field("router.tls.options"))
+
+    def _lean_on_service(self, service: http.Service, field: str) -> None:
+        """Note what the annotations of a Service ask for."""
+        balancer = service.load_balancer
+        if balancer is not None and balancer.servers_transport:
+            self._holder.view.lean_on(TRANSPORTS, balancer.servers_transport, f"{field}.service.name")
+        for name in service.middlewares:
+            self._holder.view.lean_on(MIDDLEWARES, name, f"{field}.service.name")
 
     def _certificates(self) -> None:
         """Of the Secrets that are named; after one that cannot be had the rest is left out, as in Traefik."""
@@ -121,6 +142,7 @@ class _Translation:
             _, service = load_balancer(self._holder, backend)
         except Rejected as error:
             raise error.within("spec.defaultBackend") from error
+        self._lean_on_service(service, "spec.defaultBackend")
         first = self._earlier_default()
         if first:
             raise Rejected(
@@ -158,6 +180,7 @@ class _Translation:
             backend, service = load_balancer(self._holder, path.backend)
         except Rejected as error:
             raise error.within(f"{field}.backend") from error
+        self._lean_on_service(service, f"{field}.backend")
         name = service_name(self._holder.namespace, backend)
         self._output.services[name] = service
         matcher = path_matcher(path.path_type, options.path_matcher) if path.path else ""
@@ -214,12 +237,13 @@ def _options(holder: Holder, ingress: Ingress) -> RouterOptions:
     tls_options = options.tls.options if options.tls else ""
     check_other_providers(holder, {"middlewares": options.middlewares, "tls.options": tls_options}, "router")
     if options.priority > LARGEST_PRIORITY:
-        holder.report.warning(
+        too_large = Rejected(
             "PriorityTooLarge",
             f"priority {options.priority} is above {LARGEST_PRIORITY}, the routers will be disabled",
             field=annotation_field("router.priority"),
             advice="choose a smaller priority",
         )
+        holder.report.rejected(too_large)
     return options
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config import http
-from config.names import http_router_name
+from config.naming import WEIGHTED
 from provider.findings import Rejected
 from provider.resources.kinds import INGRESS_ROUTE, ObjectKey
 from provider.resources.traefik import TLS, IngressRoute, ObjectReference, Observability, Route
 from provider.translate.cycles import Place, cycle_from
+from provider.translate.entry_points import lean_on, lean_on_tls, note_streams
 from provider.translate.holder import Holder
 from provider.translate.no_effect import note_tls, note_weight
 from provider.translate.output import ROUTERS, Output
 from provider.translate.references import check_namespace, middleware_references, tls_option_reference
 from provider.translate.route_findings import (
     check_match,
-    is_any_sound,
     note_child,
     note_class,
     note_duplicate,
@@ -65,23 +65,34 @@ class _Translation:
         except Rejected as error:
             self._output.report.rejected(error)
             return
+        if not parents:
+            self._lean_on_entry_points()
         for index, route in enumerate(self._source.spec.routes):
             try:
-                self._translate_route(route, f"spec.routes[{index}]", parents)
+                self._translate_route(route, index, parents)
             except Rejected as error:
                 self._output.report.rejected(error)
-        if parents:
-            self._output.is_sound = is_any_sound(self._output)
-            if self._source.spec.tls is not None:
-                # Traefik takes such routers out before it builds any; their services stay
-                self._output.sections.pop(ROUTERS, None)
-                self._output.places.clear()
+        if parents and self._source.spec.tls is not None:
+            # Traefik takes such routers out before it builds any; their services stay
+            self._output.sections.pop(ROUTERS, None)
+            self._output.places.clear()
 
-    def _translate_route(self, route: Route, field: str, parents: list[str]) -> None:
+    def _lean_on_entry_points(self) -> None:
+        """Report those that do not exist, and note what the others add."""
+        holder, spec, field = self._holder, self._source.spec, "spec.entryPoints"
+        if not spec.routes:
+            return
+        usable = note_streams(holder, spec.entry_points, field)
+        lean_on(holder, usable, field)
+        if spec.tls is None or spec.tls.options is None or not spec.tls.options.name:
+            lean_on_tls(holder, usable, None if spec.tls is None else "", field, "spec.tls.options")
+
+    def _translate_route(self, route: Route, index: int, parents: list[str]) -> None:
         """Add one route's router and services. Raises Rejected with the field's full path."""
+        field = f"spec.routes[{index}]"
         _check_route(route, field)
         metadata, spec = self._source.metadata, self._source.spec
-        name = http_router_name(metadata.namespace, metadata.name, route.match)
+        name = self._holder.naming.http_router(metadata.namespace, metadata.name, index, route.match)
         middlewares = middleware_references(self._holder, route.middlewares, f"{field}.middlewares")
         service = self._service(name, route, f"{field}.services")
         tls = self._tls(spec.tls)
@@ -111,16 +122,16 @@ class _Translation:
         """Name for the router's `service`; what must be defined for it is put into the output."""
         if not route.services:
             return ""
-        services = self._output.services
+        services, naming = self._output.services, self._holder.naming
         if len(route.services) > 1:
-            services[name] = weighted(self._holder, route.services, field, services)
-            return name
-        full_name, service = reference(self._holder, route.services[0], f"{field}[0]")
+            several = naming.weighted(name)
+            services[several] = weighted(self._holder, route.services, field, (name, WEIGHTED), services)
+            return several
+        own, service = reference(self._holder, route.services[0], f"{field}[0]", naming.balancer(name))
         note_weight(self._holder.report, route.services[0].weight, f"{field}[0]")
-        if service is None:
-            return full_name
-        services[name] = service
-        return name
+        if service is not None:
+            services[own] = service
+        return own
 
     def _tls(self, tls: TLS | None) -> http.RouterTLS | None:
         if tls is None:
@@ -190,7 +201,11 @@ class _Translation:
             )
         if any(route.services for route in found.spec.routes):
             note_parent_service(self._output.report, f"{namespace}/{parent.name}", field)
-        names = [http_router_name(namespace, parent.name, route.match) for route in found.spec.routes]
+        naming = self._holder.naming
+        names = [
+            naming.http_router(namespace, parent.name, index, route.match)
+            for index, route in enumerate(found.spec.routes)
+        ]
         for name in names:
             self._holder.view.refer(ROUTERS, name, namespace, f"{field}.name")
         return names

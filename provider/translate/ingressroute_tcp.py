@@ -6,16 +6,17 @@ can be used share the load.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from config.layer4 import TCPRouter, TCPRouterTLS
-from config.names import tcp_router_name
 from config.rule_matchers_tcp import ANY_NAME, TCP
 from config.rules import parse, server_names_of
 from config.tls import Domain
-from provider.findings import Rejected
+from provider.findings import Rejected, Report
 from provider.resources.kinds import MIDDLEWARE_TCP, ObjectKey
 from provider.resources.traefik_layer4 import TLSTCP, IngressRouteTCP, RouteTCP
+from provider.translate.entry_points import TLS_OPTIONS, lean_on_tls, note_streams
 from provider.translate.holder import Holder
 from provider.translate.no_effect import note_tls
 from provider.translate.output import Output
@@ -62,27 +63,32 @@ class _Translation:
             note_tls(self._output.report, tls)
         if tls is not None and not tls.passthrough:
             route_certificate(self._holder, self._output, tls.secret_name)
+        if self._source.spec.routes:
+            note_streams(self._holder, self._source.spec.entry_points, "spec.entryPoints")
+        if tls is not None and not tls.passthrough and (tls.options is None or not tls.options.name):
+            lean_on_tls(self._holder, (), "", "", "spec.tls.options")
         for index, route in enumerate(self._source.spec.routes):
             try:
-                self._translate_route(route, f"spec.routes[{index}]")
+                self._translate_route(route, index)
             except Rejected as error:
                 self._output.report.rejected(error)
 
-    def _translate_route(self, route: RouteTCP, field: str) -> None:
+    def _translate_route(self, route: RouteTCP, index: int) -> None:
         """Add one route's router and services. Raises Rejected with the field's full path."""
+        field = f"spec.routes[{index}]"
         check_match(route.match, field, "HostSNI(`a.example`)")
         metadata, spec = self._source.metadata, self._source.spec
-        name = tcp_router_name(metadata.namespace, metadata.name, route.match)
+        name = self._holder.naming.tcp_router(metadata.namespace, metadata.name, index, route.match)
         middlewares = middleware_references(
             self._holder, route.middlewares, f"{field}.middlewares", MIDDLEWARE_TCP.name
         )
-        self._services.put(name, route.services, f"{field}.services")
+        service = self._services.put(name, route.services, f"{field}.services")
         tls = self._tls(spec.tls)
         self._warn(name, route, field)
         router = TCPRouter(
             entry_points=spec.entry_points,
             middlewares=middlewares,
-            service=name,
+            service=service,
             rule=route.match,
             rule_syntax=route.syntax,
             priority=route.priority,
@@ -94,7 +100,11 @@ class _Translation:
         if tls is None:
             return None
         options = ""
-        if tls.options is not None:
+        if tls.options is not None and tls.passthrough:
+            unheard = replace(self._holder, report=Report(self._holder.referrer))
+            options = tls_option_reference(unheard, tls.options, "spec.tls.options")
+            self._holder.view.ignore(TLS_OPTIONS)
+        elif tls.options is not None:
             options = tls_option_reference(self._holder, tls.options, "spec.tls.options")
         return TCPRouterTLS(
             passthrough=tls.passthrough,

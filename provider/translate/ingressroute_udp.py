@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from config.layer4 import UDPRouter
-from config.names import PROVIDER_CRD, qualify, udp_router_name
+from config.names import PROVIDER_CRD, qualify
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_layer4 import IngressRouteUDP
+from provider.translate.entry_points import note_datagrams
 from provider.translate.holder import Holder
 from provider.translate.output import Output
 from provider.translate.route_findings import note_class
@@ -29,20 +30,24 @@ def translate(view: View, route: IngressRouteUDP) -> Output:
     if not view.options.takes_class(route.class_value):
         return output
     note_class(output.report, spec.ingress_class_name, route.class_value)
-    services = udp_services(Holder(view, metadata.namespace, output.report), output)
-    names = [udp_router_name(metadata.namespace, metadata.name, index) for index in range(len(spec.routes))]
-    for index, (name, one) in enumerate(zip(names, spec.routes, strict=True)):
-        services.put(name, one.services, f"spec.routes[{index}].services")
-        output.put(ROUTERS, name, UDPRouter(entry_points=spec.entry_points, service=name))
-    _warn_of_idle_routes(output, names)
+    holder = Holder(view, metadata.namespace, output.report)
+    services = udp_services(holder, output)
+    if spec.routes:
+        note_datagrams(holder, spec.entry_points, "spec.entryPoints")
+    for index, one in enumerate(spec.routes):
+        name = view.naming.udp_router(metadata.namespace, metadata.name, index)
+        service = services.put(name, one.services, f"spec.routes[{index}].services")
+        output.put(ROUTERS, name, UDPRouter(entry_points=spec.entry_points, service=service))
+    _warn_of_idle_routes(output)
     return output
 
 
-def _warn_of_idle_routes(output: Output, names: list[str]) -> None:
+def _warn_of_idle_routes(output: Output) -> None:
     """All routes of an object have the same entry points, so at most one of them is served."""
-    usable = [name for name in names if name in output.of_section(UDP_SERVICES)]
+    routers, services = output.of_section(ROUTERS), output.of_section(UDP_SERVICES)
+    usable = {name for name, router in routers.items() if router.service in services}
     served = max(usable, key=lambda name: qualify(name, PROVIDER_CRD), default="")
-    for index, name in enumerate(names):
+    for index, name in enumerate(routers):
         if name in usable and name != served:
             output.report.warning(
                 "RouteNotServed",

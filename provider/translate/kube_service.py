@@ -146,7 +146,7 @@ def node_addresses(view: View, service: Service) -> list[str]:
             "NodesNotFound",
             f"{missing} for NodePort Service {title(service)}",
             field="nodePortLB",
-            advice="allow get, list and watch of nodes in the ClusterRole",
+            advice="allow list and watch of nodes in the ClusterRole",
         )
     return found
 

@@ -13,7 +13,6 @@ import msgspec
 
 from config import middlewares
 from config.middlewares import kinds_of
-from config.names import normalize, object_id
 from config.plugins import GROUP, installed_plugins
 from provider.findings import Rejected, Report
 from provider.resources.kinds import ObjectKey
@@ -62,7 +61,7 @@ def translate(view: View, source: Middleware) -> Output:
     """Never raises Rejected: everything wrong ends in the output's findings."""
     metadata = source.metadata
     output = Output.of(ObjectKey("Middleware", metadata.namespace, metadata.name))
-    name = normalize(object_id(metadata.namespace, metadata.name))
+    name = view.naming.object(metadata.namespace, metadata.name)
     conversion = Conversion(Holder(view, metadata.namespace, output.report), name)
     made = _convert(conversion, source.spec)
     _note_deprecations(output.report, source.spec)

@@ -73,12 +73,10 @@ def _error_page_service(conversion: Conversion, given: written.Errors, field: st
     if spec.native_lb is None:
         # the provider's nativeLBByDefault is for services of routes
         spec = msgspec.structs.replace(spec, native_lb=False)
-    name, service = reference(conversion.holder, spec, field)
-    if service is None:
-        return name
-    own = conversion.name + ERROR_PAGE_SUFFIX
-    conversion.services[own] = service
-    return own
+    name, service = reference(conversion.holder, spec, field, conversion.name + ERROR_PAGE_SUFFIX)
+    if service is not None:
+        conversion.services[name] = service
+    return name
 
 
 def plugin(conversion: Conversion, given: dict[str, Any], field: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 
 from config.layer4 import TCPMiddleware
-from config.names import normalize, object_id
 from provider.findings import Rejected, Report
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_middlewares import MiddlewareTCP, MiddlewareTCPSpec
@@ -31,7 +30,7 @@ def translate(view: View, source: MiddlewareTCP) -> Output:
     """Never raises Rejected: everything wrong ends in the output's findings."""
     metadata = source.metadata
     output = Output.of(ObjectKey("MiddlewareTCP", metadata.namespace, metadata.name))
-    name = normalize(object_id(metadata.namespace, metadata.name))
+    name = view.naming.object(metadata.namespace, metadata.name)
     try:
         spec = typed(output.report, source.spec, MiddlewareTCPSpec, "spec")
     except Rejected as error:

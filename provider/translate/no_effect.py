@@ -95,6 +95,13 @@ def note_tls(report: Report, tls: TLS) -> None:
         )
     elif tls.cert_resolver:
         note_resolver(report, "spec.tls.certResolver")
+    if passthrough and tls.options is not None and tls.options.name:
+        report.warning(
+            REASON,
+            "with passthrough the server ends TLS, so the options are not asked for",
+            field="spec.tls.options",
+            advice="remove options, or passthrough to have TLS end here",
+        )
 
 
 def note_resolver(report: Report, field: str) -> None:

@@ -34,8 +34,6 @@ class Output:
     places: dict[str, str] = field(default_factory=dict)
     """Paths of the routes that HTTP routers were made of."""
     parents: set[ObjectKey] = field(default_factory=set)
-    is_sound: bool = True
-    """Whether one of its routers at least can be built, as far as the object itself shows."""
     references: dict[Reference, str] = field(default_factory=dict)
 
     @classmethod

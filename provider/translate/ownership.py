@@ -66,7 +66,7 @@ class Ownership:
                 continue
             after = self._judged(name, referrers or {})
             for key in before.keys() | after.keys():
-                if key in before and key in after and before[key].args == after[key].args:
+                if key in before and key in after and before[key].said == after[key].said:
                     continue
                 changed.add(key)
                 self._set_refusal(key, name, after.get(key))

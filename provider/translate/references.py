@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from config.names import PROVIDER_CRD, normalize, object_id
+from config.names import PROVIDER_CRD
 from provider.findings import Rejected
 from provider.resources.kinds import TLS_OPTION, ObjectKey
 from provider.resources.traefik import ObjectReference
@@ -134,11 +134,12 @@ def object_reference(holder: Holder, reference: ObjectReference, kind: str, fiel
                 field=f"{prefix}{field}.namespace",
                 advice="remove the namespace",
             )
+        holder.view.lean_on(_SECTIONS[kind], reference.name, f"{prefix}{field}.name")
         return reference.name
     target = ObjectKey(kind, reference.namespace or holder.namespace, reference.name)
     check_foreign(holder, target, field)
     note_unwatched(holder, target, f"{prefix}{field}")
-    name = normalize(object_id(target.namespace, target.name))
+    name = holder.naming.object(target.namespace, target.name)
     holder.view.refer(_SECTIONS[kind], name, target.namespace, f"{prefix}{field}.name")
     return name
 
@@ -226,6 +227,7 @@ def transport_reference(holder: Holder, name: str, kind: str, prefix: str = "") 
         return ""
     if "@" in name:
         check_provider_reference(holder, name, "serversTransport")
+        holder.view.lean_on(_SECTIONS[kind], name, f"{prefix}serversTransport")
         return name
     check_foreign(holder, ObjectKey(kind, holder.namespace, name), "serversTransport")
     if holder.options.watches(holder.namespace) and not holder.view.has(kind, holder.namespace, name):
@@ -236,6 +238,6 @@ def transport_reference(holder: Holder, name: str, kind: str, prefix: str = "") 
             advice="create it or correct the name",
         )
         holder.report.rejected(absent)
-    made = normalize(object_id(holder.namespace, name))
+    made = holder.naming.object(holder.namespace, name)
     holder.view.refer(_SECTIONS[kind], made, holder.namespace, f"{prefix}serversTransport")
     return made

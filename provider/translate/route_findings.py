@@ -12,7 +12,6 @@ from config.rule_matchers import HTTP, Table
 from config.rules import RuleError, parse
 from provider.findings import Rejected, Report
 from provider.resources.traefik import IngressRouteSpec, Observability
-from provider.translate.output import Output
 
 LARGEST_PRIORITY: Final = (1 << 63) - 1 - 1000
 """Above this Traefik keeps priorities for its own routers and disables those of users."""
@@ -112,14 +111,3 @@ def note_priority(report: Report, priority: int, field: str) -> None:
             advice="choose a smaller priority",
         )
         report.rejected(too_large)
-
-
-def is_any_sound(output: Output) -> bool:
-    """Whether no error stands in the way of one router at least."""
-    fields = [one.field for one in output.report.findings if one.severity == "error"]
-    if any(not field.startswith("spec.routes[") for field in fields):
-        return False
-    return any(
-        not any(field == place or field.startswith(f"{place}.") for field in fields)
-        for place in output.places.values()
-    )

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from config import http
-from config.names import normalize, object_id
 from provider.findings import Rejected, Report
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_transports import ForwardingTimeouts, ServersTransport, ServersTransportSpec
@@ -63,7 +62,7 @@ def translate(view: View, transport: ServersTransport) -> Output:
         peer_cert_uri=spec.peer_cert_uri,
         spiffe=spiffe(spec.spiffe),
     )
-    name = SECTION, normalize(object_id(metadata.namespace, metadata.name))
+    name = SECTION, view.naming.object(metadata.namespace, metadata.name)
     output.put(*name, value)
     judge(output, name, _flaws(value, spec))
     return output

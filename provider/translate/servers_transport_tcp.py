@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from config import layer4
-from config.names import normalize, object_id
 from provider.findings import Rejected
 from provider.resources.kinds import ObjectKey
 from provider.resources.traefik_transports import (
@@ -49,7 +48,7 @@ def translate(view: View, transport: ServersTransportTCP) -> Output:
         termination_delay=delay,
         tls=_tls(holder, spec.tls),
     )
-    name = SECTION, normalize(object_id(metadata.namespace, metadata.name))
+    name = SECTION, view.naming.object(metadata.namespace, metadata.name)
     output.put(*name, value)
     judge(output, name, _flaws(value, spec))
     return output

@@ -23,6 +23,7 @@ from config.http import (
     WeightedEntry,
 )
 from config.names import PROVIDER_CRD, normalize
+from config.naming import Place
 from config.units import DurationError, format_duration, parse_duration
 from provider.findings import Rejected
 from provider.resources import traefik
@@ -31,6 +32,8 @@ from provider.resources.traefik import LoadBalancerSpec
 from provider.translate.holder import Holder
 from provider.translate.no_effect import note_composed
 from provider.translate.output import SERVICES
+from provider.translate.overridden import note_child
+from provider.translate.ownership import Name
 from provider.translate.references import (
     check_foreign,
     check_provider_reference,
@@ -54,15 +57,15 @@ DEFAULT_WEIGHT: Final = 1
 TRANSPORT: Final = SERVERS_TRANSPORT.name
 
 
-def reference(holder: Holder, spec: LoadBalancerSpec, field: str) -> tuple[str, Service | None]:
-    """Output name of what the holder refers to, and its load balancer if it has one.
+def reference(holder: Holder, spec: LoadBalancerSpec, field: str, own: str) -> tuple[str, Service | None]:
+    """Output name of what the holder refers to, and its load balancer if it has one, which is then called `own`.
 
     The service is None for a TraefikService, which is defined elsewhere. Raises Rejected; `field` is the path
     of the reference in the holder.
     """
     try:
         if spec.kind in ("", "Service"):
-            return child_name(holder.namespace, spec), load_balancer(holder, spec, field)
+            return own, load_balancer(holder, spec, field)
         if spec.kind == "TraefikService":
             name = _traefik_service_name(holder, spec, field)
             note_composed(holder.report, spec, field)
@@ -77,31 +80,41 @@ def reference(holder: Holder, spec: LoadBalancerSpec, field: str) -> tuple[str, 
     )
 
 
-def child_name(namespace: str, spec: LoadBalancerSpec) -> str:
-    """Name of a Kubernetes Service where several share a parent; the port is spelled as written."""
-    return normalize(f"{spec.namespace or namespace}-{spec.name}-{spec.port}")
+def child(holder: Holder, spec: LoadBalancerSpec, field: str, place: Place, into: dict[str, Service]) -> str:
+    """Output name of a child of a composed service; the load balancer of a Kubernetes Service is put into `into`.
+
+    Raises Rejected.
+    """
+    own = holder.naming.child(place, spec.namespace or holder.namespace, spec.name, spec.port)
+    name, service = reference(holder, spec, field, own)
+    if service is not None:
+        note_child(holder.view, holder.report, Name(SERVICES, name), into.get(name), service, field)
+        into[name] = service
+    return name
 
 
 def weighted(
     holder: Holder,
     specs: list[LoadBalancerSpec],
     field: str,
+    place: Place,
     into: dict[str, Service],
     sticky: traefik.Sticky | None = None,
 ) -> Service:
     """A weighted service over `specs`; children of kind Service are put into `into` one by one."""
-    return Service(weighted=Weighted(services=entries(holder, specs, field, into), sticky=_sticky(sticky)))
+    return Service(weighted=Weighted(services=entries(holder, specs, field, place, into), sticky=_sticky(sticky)))
 
 
 def entries(
-    holder: Holder, specs: list[LoadBalancerSpec], field: str, into: dict[str, Service]
+    holder: Holder, specs: list[LoadBalancerSpec], field: str, place: Place, into: dict[str, Service]
 ) -> list[WeightedEntry]:
-    """Names and weights of `specs`; children of kind Service are put into `into` one by one."""
+    """Names and weights of `specs`; children of kind Service are put into `into` one by one.
+
+    Their places are below `place`.
+    """
     found = []
     for index, spec in enumerate(specs):
-        name, service = reference(holder, spec, f"{field}[{index}]")
-        if service is not None:
-            into[name] = service
+        name = child(holder, spec, f"{field}[{index}]", (*place, str(index)), into)
         found.append(WeightedEntry(name=name, weight=DEFAULT_WEIGHT if spec.weight is None else spec.weight))
     return found
 
@@ -143,13 +156,15 @@ def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) ->
         check_foreign(holder, target, "namespace")
         if not note_unwatched(holder, target, f"{field}.namespace"):
             _warn_of_absent(holder, namespace, spec.name, field)
-        made = normalize(f"{namespace}-{spec.name}")
+        made = holder.naming.object(namespace, spec.name)
         holder.view.refer(SERVICES, made, namespace, f"{field}.name")
         return made
     check_provider_reference(holder, spec.name, "name")
     name, _, provider = spec.name.rpartition("@")
     if provider == PROVIDER_CRD:
-        return normalize(f"{spec.namespace}-{name}")
+        made = holder.naming.foreign(spec.namespace, name)
+        holder.view.lean_on(SERVICES, made, f"{field}.name")
+        return made
     if spec.namespace:
         holder.report.warning(
             "NamespaceIgnored",
@@ -157,7 +172,9 @@ def _traefik_service_name(holder: Holder, spec: LoadBalancerSpec, field: str) ->
             field=f"{field}.namespace",
             advice="remove the namespace",
         )
-    return f"{normalize(name)}@{provider}"
+    made = f"{normalize(name)}@{provider}"
+    holder.view.lean_on(SERVICES, made, f"{field}.name")
+    return made
 
 
 def _warn_of_absent(holder: Holder, namespace: str, name: str, field: str) -> None:
@@ -173,7 +190,7 @@ def _warn_of_absent(holder: Holder, namespace: str, name: str, field: str) -> No
 
 
 def _duration(value: int | str | None, default: str, field: str) -> str:
-    if value is None or value == "":
+    if value is None:
         return default
     try:
         return format_duration(parse_duration(value))
@@ -204,7 +221,7 @@ def _sticky(sticky: traefik.Sticky | None) -> Sticky | None:
 
 
 def _response_forwarding(forwarding: traefik.ResponseForwarding | None) -> ResponseForwarding:
-    value = forwarding.flush_interval if forwarding else ""
+    value = forwarding.flush_interval if forwarding and forwarding.flush_interval != "" else None
     interval = _duration(value, DEFAULT_FLUSH_INTERVAL, "responseForwarding.flushInterval")
     return ResponseForwarding(flush_interval=_unless_zero(interval))
 

@@ -21,12 +21,14 @@ from config.layer4 import (
     UDPService,
     WeightedServices,
 )
-from config.names import layer4_child_name
+from config.naming import WEIGHTED
 from provider.findings import Rejected
 from provider.resources.kinds import SERVERS_TRANSPORT_TCP
 from provider.resources.traefik_layer4 import ServiceTCP, ServiceUDP
 from provider.translate.holder import Holder
 from provider.translate.output import Output
+from provider.translate.overridden import note_child
+from provider.translate.ownership import Name
 from provider.translate.references import transport_reference
 from provider.translate.servers_layer4 import load_addresses
 from provider.translate.services import DEFAULT_WEIGHT
@@ -58,25 +60,38 @@ class RouteServices(Generic[Spec]):
         self._load_balancer = load_balancer
         self._weighted = weighted
 
-    def put(self, name: str, specs: Sequence[Spec], field: str) -> None:
-        """Put what the references come to under `name`. `field` is their path; never raises Rejected."""
+    def put(self, router: str, specs: Sequence[Spec], field: str) -> str:
+        """Put out what the references come to; the name that the router refers to it by.
+
+        `field` is the path of the references; never raises Rejected.
+        """
+        naming = self._holder.naming
+        name = naming.balancer(router) if len(specs) == 1 else naming.weighted(router)
         if len(specs) == 1:
             service = self._one(specs[0], f"{field}[0]")
             if service is not None:
                 self._output.put(self._section, name, service)
         else:
-            self._put_several(name, specs, field)
-        if name not in self._output.of_section(self._section):
-            # the router will name it all the same, and must not find a neighbour's under this name
-            self._holder.view.refer(self._section, name, self._holder.namespace, field)
-            self._report_none(field)
+            self._put_several(router, name, specs, field)
+        if name in self._output.of_section(self._section):
+            return name
+        # the router will name something all the same, and must not find a neighbour's under this name
+        self._holder.view.refer(self._section, router, self._holder.namespace, field)
+        self._report_none(field)
+        return router
 
-    def _put_several(self, name: str, specs: Sequence[Spec], field: str) -> None:
+    def _put_several(self, router: str, name: str, specs: Sequence[Spec], field: str) -> None:
         entries: list[WeightedEntry] = []
         for index, spec in enumerate(specs):
             service = self._one(spec, f"{field}[{index}]")
             if service is not None:
-                child = layer4_child_name(name, spec.name, spec.port)
+                namespace, place = spec.namespace or self._holder.namespace, (router, WEIGHTED, str(index))
+                child = self._holder.naming.layer4_child(place, namespace, spec.name, spec.port)
+                earlier = self._output.of_section(self._section).get(child)
+                at = f"{field}[{index}]"
+                note_child(
+                    self._holder.view, self._holder.report, Name(self._section, child), earlier, service, at
+                )
                 self._output.put(self._section, child, service)
                 weight = DEFAULT_WEIGHT if spec.weight is None else spec.weight
                 entries.append(WeightedEntry(name=child, weight=weight))

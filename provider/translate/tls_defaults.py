@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from config.names import normalize, object_id
+from config.naming import Naming
 from provider.findings import Rejected
 from provider.translate.view import View
 
 DEFAULT: Final = "default"
 
 
-def output_name(namespace: str, name: str) -> str:
+def output_name(naming: Naming, namespace: str, name: str) -> str:
     """Name of a TLSOption or TLSStore in the configuration.
 
-    Normalized, unlike Traefik's: references to it are normalized too, and would miss a name with a dot.
+    Normalized, unlike Traefik's: references to it are normalized too, and would miss a name with a dot. Safe
+    names are normalized nowhere.
 
-    >>> output_name("a", "strict.tls"), output_name("a", "default")
+    >>> output_name(Naming(), "a", "strict.tls"), output_name(Naming(), "a", "default")
     ('a-strict-tls', 'default')
     """
-    return DEFAULT if name == DEFAULT else normalize(object_id(namespace, name))
+    return DEFAULT if name == DEFAULT else naming.object(namespace, name)
 
 
 def check_may_be_default(view: View, kind: str, namespace: str, name: str) -> None:

@@ -17,13 +17,16 @@ from provider.translate.holder import Holder
 from provider.translate.output import Output
 from provider.translate.pem import has_authority
 from provider.translate.secrets import certificate_authority
-from provider.translate.tls_defaults import check_may_be_default, check_only_default, output_name
+from provider.translate.tls_defaults import DEFAULT, check_may_be_default, check_only_default, output_name
 from provider.translate.view import View
 from tls import options as judge
 
 SECTION: Final = "tls.options"
 _SERVER_ORDER: Final = "preferServerCipherSuites has no effect: the server's order always counts"
 SECRET_NAMES: Final = "spec.clientAuth.secretNames"  # noqa: S105 - a field's path
+
+UNUSABLE: Final = tls.TLSOptions(client_auth=tls.ClientAuth(client_auth_type="Untranslatable"))
+"""Workers know no such type, so they close connections."""
 
 
 def translate(view: View, option: TLSOption) -> Output:
@@ -41,17 +44,35 @@ def translate(view: View, option: TLSOption) -> Output:
         alpn_protocols=spec.alpn_protocols,
         disable_session_tickets=spec.disable_session_tickets,
     )
-    output.fate = SECTION, output_name(metadata.namespace, metadata.name)
+    output.fate = SECTION, output_name(view.naming, metadata.namespace, metadata.name)
     output.flaw = _report_use(output.report, spec, options)
     try:
         check_may_be_default(view, "TLSOption", metadata.namespace, metadata.name)
         check_only_default(view, "TLSOption", metadata.namespace, metadata.name)
     except Rejected as error:
         output.report.rejected(error)
-        output.flaw = error.message
+        output.fate = None  # there is a default one all the same, the built-in
     else:
         output.put(*output.fate, options)
     return output
+
+
+def put_unusable(view: View, output: Output) -> None:
+    """Stand for a TLSOption that could not be translated, which its output has said.
+
+    Nothing is missed by who names it and finds nothing; but were there no default one, the built-in would step in
+    for it, and be weaker. So connections are closed.
+    """
+    _, namespace, name = output.key
+    section_and_name = SECTION, output_name(view.naming, namespace, name)
+    if name == DEFAULT:
+        try:
+            check_may_be_default(view, output.key.kind, namespace, name)
+            check_only_default(view, output.key.kind, namespace, name)
+        except Rejected:
+            return
+        output.put(*section_and_name, UNUSABLE)
+    output.judge(*section_and_name)
 
 
 def _client_auth(holder: Holder, auth: ClientAuth) -> tls.ClientAuth:

@@ -34,7 +34,7 @@ def translate(view: View, store: TLSStore) -> Output:
     except Rejected as error:
         output.report.rejected(error)
         return output
-    name = output_name(metadata.namespace, metadata.name)
+    name = output_name(view.naming, metadata.namespace, metadata.name)
     try:
         check_only_default(view, "TLSStore", metadata.namespace, metadata.name)
     except Rejected as error:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from config.http import Failover, FailoverErrors, HighestRandomWeight, Mirror, Mirroring, Service
-from config.names import normalize, object_id
+from config.naming import FAILOVER, FALLBACK, HIGHEST_RANDOM_WEIGHT, MIRROR, MIRRORING, WEIGHTED, Place
 from provider.findings import Rejected
 from provider.resources import traefik_services as written
 from provider.resources.kinds import ObjectKey
@@ -33,7 +33,7 @@ class Composition(NamedTuple):
 
     key: str
     attribute: str
-    make: Callable[[Holder, Any, dict[str, Service]], Service]
+    make: Callable[[Holder, str, Any, dict[str, Service]], Service]
 
 
 def translate(view: View, source: written.TraefikService) -> Output:
@@ -42,18 +42,19 @@ def translate(view: View, source: written.TraefikService) -> Output:
     output = Output.of(ObjectKey(KIND, namespace, name))
     holder = Holder(view, namespace, output.report)
     _fill(holder, output, name, source.spec)
-    output.judge(SERVICES, normalize(object_id(namespace, name)))
+    output.judge(SERVICES, view.naming.object(namespace, name))
     return output
 
 
 def _fill(holder: Holder, output: Output, name: str, spec: written.TraefikServiceSpec) -> None:
     try:
         composition = _composition(holder, spec)
-        service = composition.make(holder, getattr(spec, composition.attribute), output.services)
+        own = holder.naming.object(holder.namespace, name)
+        service = composition.make(holder, own, getattr(spec, composition.attribute), output.services)
     except Rejected as error:
         output.report.rejected(error)
         return
-    _put(holder, output, normalize(object_id(holder.namespace, name)), service, f"spec.{composition.key}")
+    _put(holder, output, own, service, f"spec.{composition.key}")
     _warn_of_cycle(holder, name, f"spec.{composition.key}")
 
 
@@ -103,11 +104,8 @@ def _warn_of_cycle(holder: Holder, name: str, field: str) -> None:
         )
 
 
-def _child(holder: Holder, spec: LoadBalancerSpec, field: str, into: dict[str, Service]) -> str:
-    name, service = services.reference(holder, _own_pods(spec), field)
-    if service is not None:
-        into[name] = service
-    return name
+def _child(holder: Holder, spec: LoadBalancerSpec, field: str, place: Place, into: dict[str, Service]) -> str:
+    return services.child(holder, _own_pods(spec), field, place, into)
 
 
 def _own_pods(spec: LoadBalancerSpec) -> LoadBalancerSpec:
@@ -115,25 +113,26 @@ def _own_pods(spec: LoadBalancerSpec) -> LoadBalancerSpec:
     return msgspec.structs.replace(spec, native_lb=False) if spec.native_lb is None else spec
 
 
-def _weighted(holder: Holder, given: written.WeightedRoundRobin, into: dict[str, Service]) -> Service:
+def _weighted(holder: Holder, own: str, given: written.WeightedRoundRobin, into: dict[str, Service]) -> Service:
     specs = [_own_pods(spec) for spec in given.services]
-    return services.weighted(holder, specs, "spec.weighted.services", into, given.sticky)
+    return services.weighted(holder, specs, "spec.weighted.services", (own, WEIGHTED), into, given.sticky)
 
 
 def _highest_random_weight(
-    holder: Holder, given: written.HighestRandomWeight, into: dict[str, Service]
+    holder: Holder, own: str, given: written.HighestRandomWeight, into: dict[str, Service]
 ) -> Service:
-    specs = [_own_pods(spec) for spec in given.services]
-    entries = services.entries(holder, specs, "spec.highestRandomWeight.services", into)
+    specs, place = [_own_pods(spec) for spec in given.services], (own, HIGHEST_RANDOM_WEIGHT)
+    entries = services.entries(holder, specs, "spec.highestRandomWeight.services", place, into)
     return Service(highest_random_weight=HighestRandomWeight(services=entries))
 
 
-def _mirroring(holder: Holder, given: written.Mirroring, into: dict[str, Service]) -> Service:
-    main = _child(holder, given, "spec.mirroring", into)
+def _mirroring(holder: Holder, own: str, given: written.Mirroring, into: dict[str, Service]) -> Service:
+    main = _child(holder, given, "spec.mirroring", (own, MIRRORING), into)
     mirrors = []
     for index, mirror in enumerate(given.mirrors):
         field = f"spec.mirroring.mirrors[{index}]"
-        mirrors.append(Mirror(name=_child(holder, mirror, field, into), percent=mirror.percent))
+        name = _child(holder, mirror, field, (own, MIRROR, str(index)), into)
+        mirrors.append(Mirror(name=name, percent=mirror.percent))
         if not 0 <= mirror.percent <= 100:
             holder.report.rejected(
                 Rejected(
@@ -149,7 +148,7 @@ def _mirroring(holder: Holder, given: written.Mirroring, into: dict[str, Service
     return Service(mirroring=mirroring)
 
 
-def _failover(holder: Holder, given: written.Failover, into: dict[str, Service]) -> Service:
+def _failover(holder: Holder, own: str, given: written.Failover, into: dict[str, Service]) -> Service:
     for name, child in (("service", given.service), ("fallback", given.fallback)):
         if child == LoadBalancerSpec():
             raise Rejected(
@@ -159,8 +158,8 @@ def _failover(holder: Holder, given: written.Failover, into: dict[str, Service])
                 advice=f"name a Service or TraefikService in {name}",
             )
     children: dict[str, Service] = {}  # put out together or not at all
-    main = _child(holder, given.service, "spec.failover.service", children)
-    fallback = _child(holder, given.fallback, "spec.failover.fallback", children)
+    main = _child(holder, given.service, "spec.failover.service", (own, FAILOVER), children)
+    fallback = _child(holder, given.fallback, "spec.failover.fallback", (own, FALLBACK), children)
     into.update(children)
     given_errors = given.errors or written.FailoverErrors()
     errors = FailoverErrors(max_request_body_bytes=given_errors.max_request_body_bytes, status=given_errors.status)

@@ -41,18 +41,21 @@ class View:
     """Reads of one object's translation. `reads` also holds keys that were looked for and not found.
 
     `references`: output names that the translation wrote down for objects of others, with the path of the field;
-    `places`: all such paths of one, as far as they are worth to be told.
+    `places`: all such paths of one, as far as they are worth to be told; `children`: where children of composed
+    services are written, by section and name.
     """
 
-    __slots__ = ("_store", "missing", "options", "places", "reads", "references")
+    __slots__ = ("_store", "children", "missing", "naming", "options", "places", "reads", "references")
 
     def __init__(self, store: Store, options: TranslationOptions) -> None:
         self._store = store
         self.options = options
+        self.naming = options.naming
         self.reads: set[ObjectKey] = set()
         self.missing: set[ObjectKey] = set()
         self.references: dict[Reference, str] = {}
         self.places: dict[Reference, list[str]] = {}
+        self.children: dict[tuple[str, str], str] = {}
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """An object of a kind that routes: a custom resource or an Ingress."""
@@ -76,6 +79,19 @@ class View:
         places = self.places.setdefault(reference, [])
         if len(places) < MOST_PLACES:
             places.append(field)
+
+    def lean_on(self, section: str, name: str, field: str) -> None:
+        """Note that the output will hold `name`, whose object no namespace is meant to have.
+
+        It carries its provider, or means one of this provider without being looked for here.
+        """
+        places = self.places.setdefault(Reference(section, name, ""), [])
+        if len(places) < MOST_PLACES:
+            places.append(field)
+
+    def ignore(self, section: str) -> None:
+        """Nothing falls with what was named of this section: it is written down and not used."""
+        self.places = {one: fields for one, fields in self.places.items() if one.section != section}
 
     def grants(self, namespace: str) -> list[ReferenceGrant]:
         """What the namespace allows to others."""

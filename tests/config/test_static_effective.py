@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from config import http3_twins
 from config.static_effective import remarks
 from config.static_errors import StaticError
 from config.static_load import from_mapping
@@ -148,10 +149,23 @@ def test_a_resolver_that_is_not_there_is_remarked_upon() -> None:
     assert remark.startswith("entryPoints.web.http.tls.certResolver: there is no certificate resolver le,")
 
 
-@pytest.mark.parametrize("given", [{}, {"advertisedPort": 443}])
-def test_http_3_is_refused_by_name(given: dict[str, Any]) -> None:
-    points = {"web": {"address": ":443", "http3": given}}
-    with pytest.raises(StaticError, match=r"entryPoints\.web\.http3.* does not have yet"):
+def test_http_3_takes_the_udp_port_of_the_same_number() -> None:
+    secure: dict[str, Any] = {"address": ":443", "http3": {"advertisedPort": 8443}}
+    point = from_mapping({"entryPoints": {"web": secure}}).entry_points["web"]
+    assert point.http3 is not None
+    assert point.http3.advertised_port == 8443
+    with pytest.raises(StaticError, match=r"entryPoints\.dns\.address :443/udp is taken by entry point web"):
+        from_mapping({"entryPoints": {"web": secure, "dns": {"address": ":443/udp"}}})
+    with pytest.raises(StaticError, match=r"entryPoints\.dns\.http3 is for TCP entry points"):
+        from_mapping({"entryPoints": {"dns": {"address": ":53/udp", "http3": {}}}})
+    with pytest.raises(StaticError, match=r"entryPoints\.web\.http3\.advertisedPort must not be negative"):
+        from_mapping({"entryPoints": {"web": {"address": ":443", "http3": {"advertisedPort": -1}}}})
+
+
+def test_http_3_without_its_extra_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {"web": {"address": ":443", "http3": {}}}
+    monkeypatch.setattr(http3_twins, "is_installed", lambda: False)
+    with pytest.raises(StaticError, match=r"entryPoints\.web\.http3 needs an extra .*'pointsman\[http3\]'"):
         from_mapping({"entryPoints": points})
 
 

@@ -30,6 +30,7 @@ from tests.properties.tenants import (
 from tests.provider.support import Json
 
 CLOSED = TranslationOptions()
+SAFE = TranslationOptions(safe_naming=True)
 LOST = frozenset(("NameCollision", "DuplicateDefault"))
 
 
@@ -93,6 +94,18 @@ def test_nobody_loses_a_name_to_a_younger_one(clusters: dict[str, list[Json]], m
         assert after.get(place) == value or (led_nowhere and place not in after)
 
 
+@given(pairs_of_clusters(), st.sampled_from(TENANTS))
+@settings(max_examples=300)
+def test_safe_names_never_meet(clusters: dict[str, list[Json]], me: str) -> None:
+    mine, theirs = _sides(clusters, me)
+    alone, together = built(mine, SAFE), built([*mine, *theirs], SAFE)
+    findings = [one for found in together.findings.values() for one in found]
+    assert not any(one.reason == "NameCollision" for one in findings)
+    if not has_lost(together, me):
+        assert owned(together, me) == owned(alone, me)
+        assert findings_of(together, me) == findings_of(alone, me)
+
+
 @pytest.mark.parametrize("kind", DEFAULTED)
 def test_a_default_of_two_is_nobodys_and_never_the_others(kind: str) -> None:
     """As in Traefik both are left out; the built-in ones apply, and each object says so."""
@@ -140,11 +153,12 @@ STEPS = st.tuples(st.booleans(), st.one_of(objects("a"), objects("a-b"), objects
 @given(
     st.lists(objects("a"), max_size=5),
     st.lists(st.lists(STEPS, min_size=1, max_size=3), min_size=1, max_size=8),
-    st.booleans(),
+    st.builds(TranslationOptions, allow_cross_namespace=st.booleans(), safe_naming=st.booleans()),
 )
 @settings(max_examples=200)
-def test_step_by_step_equals_from_scratch(first: list[Json], batches: list[list[Any]], allow: bool) -> None:
-    options = TranslationOptions(allow_cross_namespace=allow)
+def test_step_by_step_equals_from_scratch(
+    first: list[Json], batches: list[list[Any]], options: TranslationOptions
+) -> None:
     store, builder = Store(), Builder(options)
     for plain in first:
         put(store, plain)

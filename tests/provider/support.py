@@ -131,7 +131,9 @@ class ProviderProcess:
         environ: dict[str, str],
         generation: int = 0,
         kinds_listed: int = 0,
+        log: Any = subprocess.PIPE,
     ) -> None:
+        """`log`: a file for what it says, instead of what `ended` returns."""
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.page = ControlPage.create()
         self.page[Head.GENERATION] = generation
@@ -147,7 +149,7 @@ class ProviderProcess:
             [sys.executable, "-m", "provider"],
             pass_fds=descriptors,
             env=kept | environ,
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
         theirs.close()
@@ -219,9 +221,10 @@ def running(
     environ: dict[str, str] | None = None,
     generation: int = 0,
     kinds_listed: int = 0,
+    log: Any = subprocess.PIPE,
 ) -> Iterator[ProviderProcess]:
     """`kinds_listed`: what a former provider of the same master left on the control page."""
-    provider = ProviderProcess(static, environ or {}, generation, kinds_listed)
+    provider = ProviderProcess(static, environ or {}, generation, kinds_listed, log)
     try:
         yield provider
     finally:

@@ -30,6 +30,7 @@ OPTIONS = st.builds(
     ingress_class=st.sampled_from(["", "", "own"]),
     namespaces=st.sampled_from([frozenset(), frozenset(), frozenset({"a"})]),
     cross_provider_namespaces=st.sampled_from([None, None, frozenset({"a"})]),
+    safe_naming=st.booleans(),
 )
 REFERENCES = st.sampled_from(
     [

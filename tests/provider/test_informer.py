@@ -186,7 +186,7 @@ def test_a_forbidden_kind_names_the_rule_that_is_missing(server: KubeServer) -> 
         assert isinstance(error, Forbidden)
         assert error.advice == (
             'allow it in a Role in namespace a: apiGroups ["discovery.k8s.io"], '
-            'resources ["endpointslices"], verbs ["get", "list", "watch"]'
+            'resources ["endpointslices"], verbs ["list", "watch"]'
         )
         server.allow("EndpointSlice")
         one.next(Listed)

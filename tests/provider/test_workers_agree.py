@@ -1,7 +1,4 @@
-"""A route that workers disable is not accepted: its object has an error, and only such objects have one.
-
-The way is the real one: translation, a sealed generation, the workers' reload (master/inspection.py).
-"""
+"""A route that workers do not serve is not accepted: its object has an error, and only such objects have one."""
 
 from __future__ import annotations
 
@@ -10,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from config.static_load import from_mapping
-from master.check_rows import layer4_origins
-from master.inspection import Inspection
-from tests.master.inspecting import write
+from tests.provider.agreement import judged
 from tests.provider.support import Json, middleware, route, rule
-from tests.provider.translate.routes import custom, web
+from tests.provider.translate.routes import custom
 
 A: Json = {"name": "web", "port": 80}
 LONG = "(" * 60 + "NetworkErrorRatio() > 0.1" + ")" * 60
@@ -141,35 +135,11 @@ CASES = {
 }
 
 
-def judged(tmp_path: Path, objects: list[Json]) -> tuple[set[str], set[str]]:
-    """(objects with a disabled router, routes' objects with an error)."""
-    static = from_mapping({"entryPoints": {"web": {"address": "127.0.0.1:0"}}, "providers": {"kubernetesCRD": {}}})
-    with Inspection(static, "test", assumed_entry_points=False) as inspection:
-        inspection.read([Path(write(tmp_path, *web(), *objects))], None, {}, assume_endpoints=False)
-        runtime = inspection.runtime
-        names = {name: origin.key for name, origin, _ in inspection.origins()}
-        disabled = {
-            str(names[state.source])
-            for state in runtime.routers.values()
-            if state.source in names and state.status == "disabled"
-        }
-        layer4 = layer4_origins(inspection)
-        disabled |= {
-            str(layer4[name].key) for name, state in runtime.tcp.routers.items() if state.status == "disabled"
-        }
-        wrong = {
-            f"{one.kind} {one.namespace}/{one.name}"
-            for one in inspection.reading.findings
-            if one.severity == "error" and one.kind.startswith("IngressRoute")
-        }
-        return disabled, wrong
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_what_workers_disable_has_an_error_and_nothing_else_has(name: str, tmp_path: Path) -> None:
     objects = CASES[name]
     if "middleware: " in name:
         objects = [*objects, route("r", rule("Host(`a`)", A, middlewares=[{"name": "m"}]))]
-    disabled, wrong = judged(tmp_path, objects)
-    assert disabled == wrong
-    assert bool(wrong) != name.startswith("good")
+    found = judged(tmp_path, objects)
+    assert found.unserved == found.wrong
+    assert bool(found.wrong) != name.startswith("good")
