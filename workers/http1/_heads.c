@@ -14,9 +14,9 @@
 
 /* Bits of workers/headers.py; compared with them when the module is loaded. */
 enum { HOST = 1, CONTENT_LENGTH = 2, TRANSFER_ENCODING = 4, CONNECTION = 8, EXPECT = 16, UPGRADE = 32, HOP = 64,
-       MANAGED = 128, UNDERSCORE = 256, PRAGMA = 512, DATE = 1024, TRAILER = 2048, TE = 4096 };
+       MANAGED = 128, UNDERSCORE = 256, PRAGMA = 512, DATE = 1024, TRAILER = 2048, TE = 4096, CHALLENGE = 65536 };
 /* Headers of a request that ask for more than to be passed on, and those of a response. */
-enum { ADMITTED = EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA, SPECIAL = UPGRADE | TRAILER | PRAGMA };
+enum { ADMITTED = EXPECT | UPGRADE | MANAGED | UNDERSCORE | PRAGMA, SPECIAL = UPGRADE | TRAILER | PRAGMA | CHALLENGE };
 enum { MOST_HEADERS = 256, LONGEST_LENGTH_DIGITS = 18 };
 /* Lengths that are none. */
 enum { NO_LENGTH = -1, CHUNKED = -2 };
@@ -424,8 +424,9 @@ PyMODINIT_FUNC PyInit__heads(void)
     if (module == NULL)
         return NULL;
     if (PyModule_AddObject(module, "KINDS",
-                           Py_BuildValue("(iiiiiiiiiiiii)", HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION,
-                                         EXPECT, UPGRADE, HOP, MANAGED, UNDERSCORE, PRAGMA, DATE, TRAILER, TE)) < 0) {
+                           Py_BuildValue("(iiiiiiiiiiiiii)", HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION,
+                                         EXPECT, UPGRADE, HOP, MANAGED, UNDERSCORE, PRAGMA, DATE, TRAILER, TE,
+                                         CHALLENGE)) < 0) {
         Py_DECREF(module);
         return NULL;
     }

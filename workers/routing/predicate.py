@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from config.rules import And, Matcher, Not, Or, Tree
 from workers.routing import matchers, matchers_v2
-from workers.routing.matchers import Predicate
+from workers.routing.matchers import Maker, Predicate
 
-_TABLES = {"v2": matchers_v2.MATCHERS, "v3": matchers.MATCHERS}
+_TABLES: Final[Mapping[str, Mapping[str, Maker]]] = {"v2": matchers_v2.MATCHERS, "v3": matchers.MATCHERS}
+_ONE_HOST: Final = (matchers.host, matchers_v2.host)
+"""Matchers of hosts that look at nothing but `request.host`."""
 
 
 def predicate_of(tree: Tree, syntax: str = "v3") -> Predicate:
     """What `tree`, parsed with the same `syntax`, says of a request."""
-    table = _TABLES["v2" if syntax == "v2" else "v3"]
+    return predicate_with(_TABLES["v2" if syntax == "v2" else "v3"], tree)
+
+
+def predicate_with(table: Mapping[str, Maker], tree: Tree) -> Predicate:
+    """As predicate_of, by these matchers."""
     if isinstance(tree, Matcher):
         return table[tree.name](tree.args)
     if isinstance(tree, Not):
         return _negation(table[tree.item.name](tree.item.args))
     if isinstance(tree, Or):
-        return _disjunction([predicate_of(item, syntax) for item in tree.items])
-    fused, items = _fused(tree)
-    return _conjunction(fused + [predicate_of(item, syntax) for item in items])
+        return _disjunction([predicate_with(table, item) for item in tree.items])
+    fused, items = _fused(tree) if table["Host"] in _ONE_HOST else ([], list(tree.items))
+    return _conjunction(fused + [predicate_with(table, item) for item in items])
 
 
 def _negation(inner: Predicate) -> Predicate:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from config import rules
 from config.http import IngressSource
+from config.rules import Tree
 from workers.routing.implied import PathKey, host_keys, path_keys
 from workers.routing.matchers import Predicate
 from workers.routing.predicate import predicate_of
@@ -70,18 +72,25 @@ class Route:
 
 
 def compile_route(
-    name: str, rule: str, syntax: str, priority: int, handler: Handler, precedence: int = 0
+    name: str,
+    rule: str,
+    syntax: str,
+    priority: int,
+    handler: Handler,
+    precedence: int = 0,
+    predicate: Callable[[Tree, str], Predicate] = predicate_of,
 ) -> Route:
     """The route of a router. `syntax` other than v2 is v3; `priority` 0 means the number of bytes of `rule`.
 
-    Raises config.rules.RuleError. How high a user's priority may be is for the caller to check.
+    `predicate` makes of the rule what requests are asked. How high a user's priority may be is for the caller to
+    check. Raises config.rules.RuleError.
     """
     tree = rules.parse(rule, syntax)
     return Route(
         name,
         rule,
         priority or len(rule.encode()),
-        predicate_of(tree, syntax),
+        predicate(tree, syntax),
         handler,
         host_keys(tree, syntax),
         path_keys(tree, syntax),

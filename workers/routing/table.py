@@ -8,7 +8,8 @@ what stayed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Self
 
 from workers.routing.bucket import Bucket
 from workers.routing.matchers import host_rest
@@ -36,7 +37,7 @@ class RoutingTable:
         self._general = general or Bucket()
 
     @classmethod
-    def build(cls, routes: Iterable[Route]) -> RoutingTable:
+    def build(cls, routes: Iterable[Route]) -> Self:
         """A table of `routes`; of two with the same name the later one counts."""
         return cls().replaced((), routes)
 
@@ -65,28 +66,34 @@ class RoutingTable:
                 best = bucket.find(request, best)
         return self._general.find(request, best)
 
-    def replaced(self, removed: Collection[str], added: Iterable[Route]) -> RoutingTable:
+    def replaced(
+        self, removed: Collection[str], added: Iterable[Route], pause: Callable[[], None] = lambda: None
+    ) -> Self:
         """A table without the routes named in `removed` (unknown names are ignored) and with `added`.
 
-        An added route takes the place of one with its name. Buckets without a changed route are shared.
+        An added route takes the place of one with its name. Buckets without a changed route are shared. `pause` is
+        called between two routes, and between two buckets.
         """
         routes = dict(self._routes)
         changes = _Changes()
         for name in removed:
             changes.remove(routes.pop(name, None))
+            pause()
         for route in added:
             changes.remove(routes.pop(route.name, None))
             changes.add(route)
             routes[route.name] = route
+            pause()
         hosts = dict(self._hosts)
         for key, (gone, new) in changes.by_host.items():
             bucket = hosts.pop(key, _EMPTY).replaced(gone, new)
             if bucket.count:
                 hosts[key] = bucket
+            pause()
         general = self._general
         if changes.general[0] or changes.general[1]:
             general = general.replaced(*changes.general)
-        return RoutingTable(routes, hosts, self._wildcards + changes.wildcards, general)
+        return type(self)(routes, hosts, self._wildcards + changes.wildcards, general)
 
 
 _EMPTY = Bucket()

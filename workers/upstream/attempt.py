@@ -11,10 +11,14 @@ from typing import Final
 from workers import errors
 from workers.errors import Failure, ProxyError, Retry
 from workers.exchange import Exchange, Request
+from workers.headers import CREDENTIALS
 from workers.http1.client import forward
 from workers.http2.client_call import ClientCall
 from workers.timers import NEVER
+from workers.upstream.own import transport_for
+from workers.upstream.pool import UpstreamConnection
 from workers.upstream.server import UpstreamServer
+from workers.upstream.through import ProxiedConnection
 from workers.upstream.transport import Transport
 
 _REPLAYABLE_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
@@ -32,6 +36,8 @@ def attempt(
     sent, StreamError when the client takes no more of it.
     """
     request, refusals = exchange.request, 0
+    if transport.has_copies or request.marks & CREDENTIALS or request.headers_touched:
+        transport = transport_for(request, transport)
     while True:
         connection = transport.acquire(server, bool(request.upgrade), until)
         exchange.upstream = connection if isinstance(connection, ClientCall) else connection.stream
@@ -39,10 +45,13 @@ def attempt(
             connection.close()
             raise ProxyError(errors.CLIENT_GONE)
         try:
-            if isinstance(connection, ClientCall):
-                connection.forward(exchange, head, server.wire_scheme, transport.response_header_ticks)
-            else:
+            if type(connection) is UpstreamConnection:
                 forward(exchange, connection, head, transport.response_header_ticks)
+            elif isinstance(connection, ProxiedConnection):
+                forward(exchange, connection, connection.absolute(head, server), transport.response_header_ticks)
+            else:
+                assert isinstance(connection, ClientCall)
+                connection.forward(exchange, head, server.wire_scheme, transport.response_header_ticks)
             return
         except ProxyError as error:
             refusals += error.failure is errors.STREAM_REFUSED

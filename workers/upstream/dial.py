@@ -29,7 +29,16 @@ class Address(NamedTuple):
 
 
 def numeric_address(host: str, port: int) -> Address | None:
-    """The address if `host` is one already."""
+    """The address if `host` is one already. Zones of IPv6 and old ways to write IPv4 are left to the system."""
+    is_long = ":" in host
+    try:  # nearly all servers are plain addresses, and getaddrinfo costs six times as much
+        socket.inet_pton(socket.AF_INET6 if is_long else socket.AF_INET, host)
+    except OSError:
+        return _read_by_system(host, port)
+    return Address(socket.AF_INET6, (host, port, 0, 0)) if is_long else Address(socket.AF_INET, (host, port))
+
+
+def _read_by_system(host: str, port: int) -> Address | None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -81,7 +90,6 @@ class Resolver:
 
 def connect(addresses: list[Address], deadline: int, wheel: TimerWheel) -> Stream:
     """A stream to the first address that answers before `deadline` (a tick, NEVER for none). Raises ProxyError."""
-    failure = ProxyError(UNREACHABLE, "no address")
     for number, address in enumerate(addresses):
         left = len(addresses) - number
         until = deadline
@@ -90,9 +98,11 @@ def connect(addresses: list[Address], deadline: int, wheel: TimerWheel) -> Strea
             until = min(deadline, wheel.tick + share)
         try:
             return _connect(address, until, wheel)
-        except ProxyError as error:
-            failure = error
-    raise failure
+        except ProxyError:
+            # raised from here, not kept for later: an error in a variable of the frame that it names is a cycle
+            if left == 1:
+                raise
+    raise ProxyError(UNREACHABLE, "no address")
 
 
 def _connect(address: Address, until: int, wheel: TimerWheel) -> Stream:
@@ -105,7 +115,9 @@ def _connect(address: Address, until: int, wheel: TimerWheel) -> Stream:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
     number = connection.connect_ex(address.name)
-    if number not in (0, errno.EINPROGRESS):
+    if number == errno.EINPROGRESS:  # a server on this machine has answered by now: no turn of the loop for it
+        number = connection.connect_ex(address.name)
+    if number not in (0, errno.EALREADY):
         connection.close()
         raise _refusal(number, address)
     stream = Stream(connection, wheel)

@@ -8,7 +8,7 @@ what the server believes to be an answer never meets the next request.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
 
@@ -17,6 +17,10 @@ from workers.stream import Stream
 from workers.timers import NEVER, TimerWheel
 from workers.tls_stream import TLSStream
 from workers.upstream.sessions import Sessions
+
+if TYPE_CHECKING:
+    from workers.upstream.outgoing import OutgoingProxy
+    from workers.upstream.transport import Transport
 
 
 class UpstreamConnection:
@@ -63,9 +67,11 @@ class Pool:
         "context",
         "idle",
         "key",
+        "proxy",
         "scheduled",
         "session",
         "sessions",
+        "transport",
     )
 
     def __init__(
@@ -76,8 +82,13 @@ class Pool:
         limit: int,
         context: ClientContext | None = None,
         sessions: Sessions | None = None,
+        proxy: OutgoingProxy | None = None,
     ) -> None:
         self.key = key
+        self.proxy = proxy
+        """Through whom the server is reached; None for directly."""
+        self.transport: Transport | None = None
+        """Whose pool it is."""
         self.context = context
         self.session: SSL.Session | None = None
         self.sessions = sessions
@@ -126,6 +137,12 @@ class Pool:
         while self.idle and self.idle[0].expires <= tick:
             self.discard(self.idle[0])
         return self.idle[0].expires if self.idle else NEVER
+
+    @property
+    def speaks_to_proxy(self) -> bool:
+        """Are requests made to the proxy, not to the server behind it?"""
+        proxy = self.proxy
+        return proxy is not None and not proxy.is_socks and self.context is None and self.sessions is None
 
     @property
     def is_needed(self) -> bool:

@@ -23,11 +23,15 @@ _WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 class Fetched(NamedTuple):
-    """A whole answer. Headers are the end-to-end ones, without Content-Length."""
+    """A whole answer. Headers are the end-to-end ones, without Content-Length.
+
+    `announced_bytes` is what that said, UNKNOWN_LENGTH if it was not there.
+    """
 
     status: int
     headers: list[Header]
     body: bytes
+    announced_bytes: int
 
 
 def fetch(
@@ -54,6 +58,7 @@ def fetch(
     wheel.acquire()
     until = wheel.tick + TimerWheel.ticks(timeout_seconds)
     request, headers = _request(method, path, len(body)), list(headers)
+    request.headers = [header for header in headers if header[0].lower() == b"authorization"]
     request.asked_gzip = method != b"HEAD" and not any(name.lower() in CODING_NAMES for name, _ in headers)
     if request.asked_gzip:
         headers.append((b"Accept-Encoding", b"gzip"))
@@ -132,7 +137,8 @@ class _Probe(Exchange):
         if self._head is None or not self.finished:
             failure = errors.RESPONSE_TIMEOUT if self.expired else errors.BODY_CUT
             raise ProxyError(failure, f"{server.name}: the answer broke off")
-        return Fetched(self._head.status, self._head.headers, b"".join(self._pieces))
+        head = self._head
+        return Fetched(head.status, head.headers, b"".join(self._pieces), head.content_length)
 
     def shutdown(self) -> None:
         """Nobody waits any more."""

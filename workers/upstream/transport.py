@@ -6,20 +6,21 @@ made once per configuration of one) and the pool's key. A field that is missing 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Final
+from weakref import WeakSet
 
 from tls.client import ClientContext, ClientSettings, client_settings, with_alpn
 from workers import errors
 from workers.errors import ProxyError
 from workers.http2.client import ClientOptions
 from workers.http2.client_call import ClientCall
-from workers.stream import Stream
-from workers.timers import GRANULARITY_SECONDS, NEVER, TimerWheel, current_wheel
+from workers.timers import NEVER, TimerWheel, current_wheel
 from workers.tls_stream import TLSStream
-from workers.upstream.dial import Resolver, connect
+from workers.upstream.dialer import Dialer
 from workers.upstream.options import TransportOptions
+from workers.upstream.outgoing import Outgoing, outgoing
 from workers.upstream.pool import Pool, UpstreamConnection
-from workers.upstream.secure import secure
 from workers.upstream.server import UpstreamServer as UpstreamServer  # noqa: PLC0414 - others have it from here
 from workers.upstream.sessions import Dialling, Sessions
 
@@ -49,11 +50,10 @@ class Transport:
         read_idle_timeout_seconds: float = 0.0,
         ping_timeout_seconds: float = 15.0,
         wheel: TimerWheel | None = None,
+        outgoing: Outgoing | None = None,
     ) -> None:
         self.wheel = wheel or current_wheel()
         self.response_header_ticks = TimerWheel.ticks(response_header_timeout_seconds)
-        self._dial_seconds = dial_timeout_seconds
-        self._dial_ticks = TimerWheel.ticks(dial_timeout_seconds)
         self._idle_seconds = idle_conn_timeout_seconds
         self._limit = max(max_idle_per_host, 0) if max_idle_per_host else _DEFAULT_IDLE_PER_HOST
         self._http2: ClientOptions | None = None
@@ -69,8 +69,12 @@ class Transport:
         self._usual = self._alone if disable_http2 else ClientContext(with_alpn(settings, _BOTH))
         self._pools: dict[tuple[Any, ...], Pool] = {}
         self._prune_at = _FEWEST_POOLS
-        self._resolver = Resolver(self.wheel)
+        self._dialer = Dialer(self.wheel, dial_timeout_seconds, self._alone)
+        self._outgoing = outgoing
         self._closed = False
+        self.has_copies = False
+        """Have clients server connections of their own under it? See upstream/own.py."""
+        self._copies: WeakSet[Transport] = WeakSet()
 
     @classmethod
     def of(cls, options: TransportOptions, wheel: TimerWheel | None = None) -> Transport:
@@ -85,7 +89,28 @@ class Transport:
             read_idle_timeout_seconds=options.read_idle_seconds,
             ping_timeout_seconds=options.ping_seconds,
             wheel=wheel,
+            outgoing=outgoing(),
         )
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def copied(self, *, keeps_connections: bool = True) -> Transport:
+        """Another one with the same options and no connections, closed with this one.
+
+        `keeps_connections`: may they be used for more than one request?
+        """
+        new = copy(self)
+        if not keeps_connections:
+            new._limit = 0
+            new._http2 = self._http2._replace(idle=0) if self._http2 is not None else None
+        new._pools = {}
+        new._prune_at = _FEWEST_POOLS
+        new._copies = WeakSet()
+        self.has_copies = True
+        self._copies.add(new)
+        return new
 
     # Pools
 
@@ -106,9 +131,26 @@ class Transport:
             if len(self._pools) >= self._prune_at:
                 self._prune()
             sessions = Sessions(self._http2) if self._http2 and server.scheme != "http" and not upgrade else None
-            pool = self._pools[key] = Pool(key, self.wheel, self._idle_seconds, self._limit, context, sessions)
-            if self._closed:
-                pool.close()
+            proxy = self._outgoing.find(*server.key[1:], is_secure=server.is_secure) if self._outgoing else None
+            pool = self._add(Pool(key, self.wheel, self._idle_seconds, self._limit, context, sessions, proxy))
+        return pool
+
+    def _add(self, pool: Pool) -> Pool:
+        self._pools[pool.key] = pool
+        pool.transport = self
+        if self._closed:
+            pool.close()
+        return pool
+
+    def pool_like(self, other: Pool) -> Pool:
+        """The pool under the key of `other`, which belongs to a transport with the same options."""
+        pool = self._pools.get(other.key)
+        if pool is None:
+            sessions = Sessions(self._http2) if other.sessions is not None and self._http2 else None
+            new = Pool(
+                other.key, self.wheel, self._idle_seconds, self._limit, other.context, sessions, other.proxy
+            )
+            pool = self._add(new)
         return pool
 
     def _prune(self) -> None:
@@ -146,7 +188,7 @@ class Transport:
             return self._share(server, pool, pool.sessions, until)
         if server.scheme == "h2c" and not upgrade:
             raise ProxyError(errors.PROTOCOL_UNAVAILABLE, "h2c, and HTTP/2 is switched off")
-        return UpstreamConnection(self._dial(server, pool, until), pool)
+        return self._dialer.connection(server, pool, until)
 
     def _share(
         self, server: UpstreamServer, pool: Pool, sessions: Sessions, until: int
@@ -179,37 +221,20 @@ class Transport:
         self, server: UpstreamServer, pool: Pool, sessions: Sessions, dialling: Dialling, until: int
     ) -> UpstreamConnection | ClientCall:
         """A new connection, in the protocol that it turns out to speak."""
-        stream = self._dial(server, pool, until)
+        stream = self._dialer.dial(server, pool, until)
         if isinstance(stream, TLSStream):
             sessions.speaks_http1 = stream.connection.get_alpn_proto_negotiated() != b"h2"
             if sessions.speaks_http1:
                 return UpstreamConnection(stream, pool)
         return sessions.add(stream, dialling)
 
-    def _dial(self, server: UpstreamServer, pool: Pool, until: int) -> Stream:
-        self.wheel.acquire()  # a deadline needs a ticking wheel
-        try:
-            deadline = min(self.wheel.tick + self._dial_ticks, until)
-            if server.address is not None:
-                addresses = [server.address]
-            else:
-                addresses = self._resolver.resolve(server.host, server.port, self._seconds_to(deadline))
-            stream = connect(addresses, deadline, self.wheel)
-            if pool.context is None:
-                return stream
-            return secure(stream, pool.context, server.host, pool.session, until)
-        finally:
-            self.wheel.release()
-
-    def _seconds_to(self, tick: int) -> float:
-        """For the resolver: 0 is no limit."""
-        return max((tick - self.wheel.tick) * GRANULARITY_SECONDS, GRANULARITY_SECONDS) if tick < NEVER else 0.0
-
     def close(self) -> None:
         """Close idle connections now and all others when their exchange is over."""
         self._closed = True
         for pool in self._pools.values():
             pool.close()
+        for one in list(self._copies):
+            one.close()
 
     def __repr__(self) -> str:
         return f"<Transport {list(self._pools.values())}>"

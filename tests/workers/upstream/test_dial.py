@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tests.playbook import Clock
 from workers.errors import ProxyError
+from workers.timers import NEVER
 from workers.upstream import dial
 from workers.upstream.dial import Address, Resolver
 
@@ -59,7 +61,7 @@ def outcome(resolver: Resolver, seconds: float = 10) -> Any:
 
 @pytest.mark.parametrize("failure", [None, OSError("no such name")])
 def test_one_question_for_all_who_wait(slow: Slow, resolver: Resolver, failure: OSError | None) -> None:
-    """ADV-F-8: a thread for each of them would starve every other name."""
+    """ADV-F: a thread for each of them would starve every other name."""
     slow.failure = failure
     waiting = [gevent.spawn(outcome, resolver) for _ in range(20)]
     gevent.sleep(0)
@@ -81,3 +83,53 @@ def test_who_gave_up_waiting_leaves_the_question_to_the_next(slow: Slow, resolve
     later.join()
     assert later.value == [Address(socket.AF_INET, ("127.0.0.1", 80))]
     assert slow.asked == ["a.test"]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("10.1.2.3", ("10.1.2.3", 80)),
+        ("::1", ("::1", 80, 0, 0)),
+        ("::ffff:1.2.3.4", ("::ffff:1.2.3.4", 80, 0, 0)),
+        ("fe80::1%lo", ("fe80::1", 80, 0, socket.if_nametoindex("lo"))),
+        ("10.1", ("10.0.0.1", 80)),
+        ("010.1.1.1", ("8.1.1.1", 80)),
+        ("1.2.3.4.5", None),
+        ("::1%nope", None),
+        ("::g", None),
+        ("a.test", None),
+    ],
+)
+def test_numeric_addresses_are_read_as_the_system_reads_them(host: str, name: tuple[object, ...] | None) -> None:
+    found = dial.numeric_address(host, 80)
+    assert (found.name if found is not None else None) == name
+    if found is not None:
+        assert found.family == (socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+def test_an_address_that_refuses_leaves_nothing_for_the_collector() -> None:
+    clock = Clock()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = Address(socket.AF_INET, closed.getsockname())
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        refused = [_is_refused([address, address], clock) for _ in range(3)]
+        gc.collect()
+        kept = [one for one in gc.garbage if isinstance(one, ProxyError)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        clock.wheel.close()
+    assert refused == [True] * 3
+    assert not kept
+
+
+def _is_refused(addresses: list[Address], clock: Clock) -> bool:
+    try:
+        dial.connect(addresses, NEVER, clock.wheel)
+    except ProxyError:
+        return True
+    return False

@@ -87,7 +87,7 @@ def test_idle_connection_that_stirs_is_discarded(how: str, clock: Clock, peers: 
 
 @pytest.mark.behaviour("ADV-D-3")
 def test_connection_with_unread_bytes_is_not_kept(clock: Clock, peers: list[socket.socket]) -> None:
-    """ADV-D-12"""
+    """ADV-D"""
     pool = make(clock)
     one = connection(pool, clock, peers)
     peers[0].send(b"x")

@@ -50,7 +50,7 @@ def test_request_and_answer(transport: Transport) -> None:
     with Upstream(echo) as upstream:
         answer = get(transport, upstream.url)
         asked = b"GET /check?x=1 HTTP/1.1\r\nHost: a.test\r\nX-B: 2\r\nAccept-Encoding: gzip\r\n\r\n"
-        assert answer == (200, [], asked)
+        assert answer[:3] == (200, [], asked)
         answer = get(transport, upstream.url, method=b"POST", body=b"form")
         assert answer.body.endswith(b"\r\nContent-Length: 4\r\n\r\nform")
         assert upstream.connections == 1
@@ -59,14 +59,14 @@ def test_request_and_answer(transport: Transport) -> None:
 def test_through_tls(transport: Transport) -> None:
     with Upstream(secured(answering(OK, OK))) as upstream:
         url = upstream.url.replace("http", "https")
-        assert get(transport, url) == (200, [(b"X-A", b"1")], b"ok")
+        assert get(transport, url)[:3] == (200, [(b"X-A", b"1")], b"ok")
         assert get(transport, url).body == b"ok"
         assert upstream.connections == 1
 
 
 def test_redirects_are_not_followed(transport: Transport) -> None:
     with Upstream(answering(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")) as upstream:
-        assert get(transport, upstream.url) == (302, [(b"Location", b"/x")], b"")
+        assert get(transport, upstream.url)[:3] == (302, [(b"Location", b"/x")], b"")
 
 
 def test_long_body_in_pieces(transport: Transport) -> None:
@@ -89,16 +89,16 @@ def test_long_body_in_pieces(transport: Transport) -> None:
     ],
 )
 def test_answer_above_the_limit_is_a_failure(answer: bytes, transport: Transport) -> None:
-    """ADV-F-31: no sub-request's body is kept without a bound."""
+    """ADV-F: no sub-request's body is kept without a bound."""
     with Upstream(answering(answer)) as upstream:
         assert failure(transport, upstream.url) == "response_too_large"
 
 
 def test_a_body_that_nobody_wants_is_not_waited_for(transport: Transport) -> None:
     with Upstream(answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as upstream:
-        assert get(transport, upstream.url, 0) == (204, [], b"")
+        assert get(transport, upstream.url, 0)[:3] == (204, [], b"")
     with Upstream(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx")) as upstream:
-        assert get(transport, upstream.url, 0) == (200, [], b"")
+        assert get(transport, upstream.url, 0)[:3] == (200, [], b"")
 
 
 def stalling(answer: bytes, asked: list[bytes]) -> Script:

@@ -190,7 +190,7 @@ def test_sessions_are_resumed_within_a_pool_only(version: ssl.TLSVersion) -> Non
 
 
 def test_surplus_bytes_end_a_secured_connection() -> None:
-    """ADV-D-17: an answer that nobody asked for, in a record of its own, meets no request."""
+    """ADV-D: an answer that nobody asked for, in a record of its own, meets no request."""
     evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
     def server(peer: Peer) -> None:
@@ -273,7 +273,7 @@ def test_upgrade_through_tls() -> None:
 
 
 def test_an_end_without_close_notify_cuts_the_answer() -> None:
-    """ADV-D-18: who cuts the connection must not decide where a body ends."""
+    """ADV-D: who cuts the connection must not decide where a body ends."""
 
     def server(peer: Peer) -> None:
         peer.read_head()

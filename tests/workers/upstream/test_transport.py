@@ -136,7 +136,7 @@ def test_closed_transport_keeps_no_connection(clock: Clock) -> None:
 
 
 def test_servers_that_are_gone_are_forgotten(clock: Clock) -> None:
-    """ADV-F-9: pods come and go for months, the transport stays."""
+    """ADV-F: pods come and go for months, the transport stays."""
     with Upstream(silent) as upstream:
         transport = Transport(wheel=clock.wheel)
         server = UpstreamServer(upstream.url)
