@@ -33,7 +33,7 @@ def objects_of(rawdata: dict[str, Any], namespace: str) -> dict[str, dict[str, A
 
     Copies of routers for an entry point have its name before theirs.
     """
-    is_mine = re.compile(rf"((web|other)-)?(conflicted-)?((web|other)-)?{re.escape(namespace)}-").match
+    is_mine = re.compile(rf"((web|other)-)?(conflicted-)?((web|other)-)?{re.escape(namespace)}[-_]").match
     result: dict[str, dict[str, Any]] = {}
     for section, objects in rawdata.items():
         mine = {

@@ -41,6 +41,8 @@ OPTIONS: Final[tuple[tuple[str, ...], ...]] = (
     ("allowcrossnamespace=true", "crossprovidernamespaces=zz-sentinel"),
     ("ingressclass=own", "allowemptyservices=true"),
     ("labelselector=app=edge", "allowcrossnamespace=true", "allowexternalnameservices=true"),
+    ("safenaming=true", "allowexternalnameservices=true"),
+    ("safenaming=true", "allowcrossnamespace=true", "allowemptyservices=true"),
 )
 
 _NAMESPACES: Final = st.sampled_from(["", "", "", "", HERE, HERE, THERE, "unknown"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -37,7 +38,7 @@ def differences(situations: Sequence[Situation], options: Sequence[str]) -> dict
 
 def _owner(line: str, count: int) -> int:
     _, name, *_ = line.split(" ")
-    place = name.split("-")[0]
+    place, *_ = re.split("[-_]", name)
     return next((number for number in range(count) if place in namespaces(number)), -1)
 
 

@@ -1,7 +1,7 @@
 """The corpus of hostile messages through the real Traefik, too: we differ where a case says why, and only there.
 
 Compared are the answers that the client gets, byte for byte but for dates, and the whole requests that a strict
-server got. ADV-D-21.
+server got. ADV-D.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HTTP/2 by the same requests through both: what the server saw, what the client saw; and what is refused.
 
 The server is the strict one of the corpus and speaks HTTP/1.1, so all of this is a downgrade: nothing in a header
-list may become a second header, a second request or another length there. ADV-E-21.
+list may become a second header, a second request or another length there. ADV-E.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def translate(manifests: str, options: Sequence[str] = (), provider: str = PROVI
         kube.apply(manifests)
         kube.apply(sentinel)
         given = [f"--providers.{section}.endpoint={kube.url}", "--log.format=json", *options]
-        theirs, log = _theirs(provider, _namespace(settings), given, Path(folder))
+        theirs, log = _theirs(provider, given, Path(folder))
         result = build(_store(kube, settings), ours_options, provider)
     ours: Objects = {}
     for section, name, value in objects_of(result.configuration):
@@ -180,11 +180,10 @@ def _sentinel_ingress(settings: KubernetesIngress) -> str:
     return yaml.safe_dump_all([service, endpoints, ingress])
 
 
-def _theirs(provider: str, namespace: str, given: Sequence[str], folder: Path) -> tuple[Objects, str]:
-    """`namespace` is that of the sentinel."""
+def _theirs(provider: str, given: Sequence[str], folder: Path) -> tuple[Objects, str]:
     proxy = Proxy("traefik", [str(traefik_binary()), *given], folder)
     try:
-        proxy.wait_for_router(f"{namespace}-{SENTINEL}")
+        proxy.wait_for_router(SENTINEL)
         rawdata, log = proxy.rawdata(), proxy.log()
     finally:
         proxy.stop()

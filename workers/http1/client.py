@@ -24,12 +24,13 @@ from workers.http1.framing import (
 )
 from workers.http1.late_head import final_head, read_after
 from workers.http1.pump import BodyPump
-from workers.http1.responses import IncomingHead, parse_response
+from workers.http1.responses import ChallengeHead, IncomingHead, parse_response
 from workers.splicing import LEAST_BYTES
 from workers.stream import READ_BYTES, Stream, StreamBroken, StreamError
 from workers.timers import NEVER, TimerWheel
 from workers.tunnel import Tunnel
 from workers.unzipping import unzipped
+from workers.upstream.own import keep_for_client
 from workers.upstream.pool import UpstreamConnection
 
 EXPECT_TICKS: Final = TimerWheel.ticks(1.0)
@@ -37,7 +38,7 @@ EXPECT_TICKS: Final = TimerWheel.ticks(1.0)
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
-def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
+def forward(  # noqa: PLR0912, PLR0915 - the common path, in one frame on purpose
     exchange: Exchange, connection: UpstreamConnection, head: bytes, header_ticks: int
 ) -> None:
     """Send the request whose head is `head` and relay the response; `connection` is pooled or closed afterwards.
@@ -88,6 +89,8 @@ def forward(  # noqa: PLR0912 - the common path, in one frame on purpose
             exchange.upstream = None
             if response.keep_alive:
                 connection.pool.put(connection)
+            elif type(response) is ChallengeHead:
+                keep_for_client(request, connection)
             if note is not None:
                 note.origin_bytes += len(body)
             exchange.send(response, body, True)
@@ -207,13 +210,18 @@ def _keep(
     pump: BodyPump | None,
 ) -> None:
     """Return the connection to its pool if nothing is left on it in either direction."""
-    if not response.keep_alive or decoder.rest or (pump is not None and not pump.done):
+    if decoder.rest or (pump is not None and not pump.done):
+        return
+    if not response.keep_alive and type(response) is not ChallengeHead:
         return
     if response.status == 204 and response.length_given and response.content_length:
         return  # a body that must not be: who knows whether it is still to come
     if connection.stream.is_quiet():
         exchange.upstream = None
-        connection.pool.put(connection)
+        if response.keep_alive:
+            connection.pool.put(connection)
+        else:
+            keep_for_client(exchange.request, connection)
 
 
 def _read_body(stream: Stream) -> tuple[bytes, bool]:

@@ -185,6 +185,24 @@ class Http1Exchange(Exchange):
 
     # The response
 
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        connection = self._connection
+        if (
+            self.hooks is not None
+            or self._decoder is not None
+            or self.closes
+            or connection.may_end
+            or not self.request.minor_version
+            or self.request.method == b"HEAD"
+            or status in _WITHOUT_BODY
+        ):
+            super().respond(status, headers, body)
+            return
+        self.status, self.finished = status, True  # nobody is to see the head, and nothing in it depends on anything
+        self.sent_bytes += len(body)
+        end = b"Content-Length: %d\r\n%b\r\n\r\n" % (len(body), connection.site.date.line)
+        connection.stream.write(message(_STATUS_LINES[status], list(headers), end, body))
+
     def send(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         if self.hooks is not None:
             self.run_hooks(head)

@@ -15,6 +15,7 @@ from workers import errors
 from workers.errors import Failure
 from workers.exchange import UNKNOWN_LENGTH, Header, ResponseHead
 from workers.headers import (
+    CHALLENGE,
     CONNECTION,
     CONTENT_LENGTH,
     DATE,
@@ -27,6 +28,7 @@ from workers.headers import (
     TRANSFER_ENCODING,
     UPGRADE,
     add_cache_control,
+    authenticates_connection,
     classify,
     connection_tokens,
     kinds_by_name,
@@ -50,6 +52,15 @@ class IncomingHead(ResponseHead):
     keep_alive: bool
     length_given: bool  # the body's end is known without the end of the connection
     upgrade: bytes
+
+
+class ChallengeHead(IncomingHead):
+    """One that asks for, or completes, authentication of the connection it came on: nobody else may have that.
+
+    `keep_alive` is False, so that it goes to no pool by itself; the connection does persist.
+    """
+
+    __slots__ = ()
 
 
 def parse_response(data: bytes) -> IncomingHead | Failure | None:
@@ -146,7 +157,7 @@ def _received(status: int, minor_version: int, headers: Sequence[Header], consum
 
 
 _NOT_PASSED_ON: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | HOP | TE
-_SPECIAL_IN_RESPONSE: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA | NAMELESS
+_SPECIAL_IN_RESPONSE: Final = CONNECTION | TRANSFER_ENCODING | UPGRADE | TRAILER | PRAGMA | NAMELESS | CHALLENGE
 
 
 def _special_response(head: IncomingHead, headers: Sequence[Header], marks: int) -> IncomingHead | Failure:
@@ -168,4 +179,7 @@ def _special_response(head: IncomingHead, headers: Sequence[Header], marks: int)
         head.headers = [header for header in head.headers if header[0].lower() not in connection]
     if marks & PRAGMA:
         add_cache_control(head.headers)
+    if marks & CHALLENGE and head.keep_alive and authenticates_connection(values_of(headers, CHALLENGE)):
+        head.__class__ = ChallengeHead
+        head.keep_alive = False
     return head

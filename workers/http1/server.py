@@ -21,6 +21,7 @@ from workers.http2.server import Http2Connection
 from workers.linger import linger
 from workers.stream import Stream, StreamError
 from workers.timers import NEVER, TimerWheel
+from workers.upstream.own import release
 
 if TYPE_CHECKING:
     from workers.forwarded import Client
@@ -94,6 +95,7 @@ class ServerConnection:
         finally:
             if self.successor is None:
                 stream.close()
+                release(self.client)
 
     def _serve(self, data: bytes) -> bytes | None:
         """One request from the start of `data`; returns what follows it, None if the connection is to end."""

@@ -14,6 +14,7 @@ from typing import Final
 from workers import errors
 from workers.errors import Failure
 from workers.exchange import Request
+from workers.http1.escapes import respelled, table_of
 
 _UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _IN_PATH: Final = _UNRESERVED + b"!$&'()*+,;=:@/[]"
@@ -24,11 +25,18 @@ _BYTES: Final = {bytes((high, low)): int(bytes((high, low)), 16) for high in _HE
 _NORMAL: Final = {
     digits: bytes((byte,)) if byte in _UNRESERVED else b"%" + digits.upper() for digits, byte in _BYTES.items()
 }
-"""Two digits behind a `%` to the normal form of the triplet. Tables instead of a function for each match: a path
-may be a megabyte of escapes."""
-_DECODED: Final = {
-    digits: bytes((byte,)) for digits, byte in _BYTES.items() if byte not in _RESERVED and digits == digits.upper()
+"""Two digits behind a `%` to the normal form of the triplet."""
+_IN_RULES: Final = {
+    digits: b"%" + digits.upper() if byte in _RESERVED else bytes((byte,)) for digits, byte in _BYTES.items()
 }
+"""Likewise, to what rules see of it."""
+_FEW_ESCAPES: Final = 16
+"""Up to so many are looked at one by one, more of them all at once."""
+_NOT_UNRESERVED: Final = table_of(frozenset(range(256)) - frozenset(_UNRESERVED))
+_MARKS: Final = b"?#\r\n"
+"""What `respelled` cannot have in a path; no target brings them here."""
+_STRANGE: Final = table_of(frozenset(range(256)) - frozenset(_IN_PATH + _MARKS + b"%"))
+_KEPT_IN_RULES: Final = table_of(_RESERVED)
 _ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)([^#]*)")
 _HOST: Final = re.compile(
     rb"(?:(?P<name>[A-Za-z0-9._~!$&'()*+;=%\-]*)|\[(?P<six>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~\-]+)?)\])"
@@ -101,7 +109,7 @@ def _other_form(request: Request) -> bytes | Failure:
         return target if method == b"OPTIONS" else errors.MALFORMED_REQUEST
     else:
         if b"#" in target:
-            return errors.RAW_FRAGMENT
+            return _with_fragment(request)
         match = _ABSOLUTE.fullmatch(target)
         if match is None or b"%" in match[1]:  # another one might decode that, and see another host
             return errors.MALFORMED_REQUEST
@@ -114,9 +122,16 @@ def _other_form(request: Request) -> bytes | Failure:
     return rest
 
 
+def _with_fragment(request: Request) -> Failure:
+    """Refused, but framed: it is answered on a connection that goes on, and the log may look at it."""
+    request.target = request.path = request.routing_path = request.raw_target
+    request.query, request.has_query = b"", False
+    return errors.RAW_FRAGMENT
+
+
 def _unusual(request: Request, target: bytes, policy: TargetPolicy) -> Failure | None:
     if b"#" in target:
-        return errors.RAW_FRAGMENT
+        return _with_fragment(request)
     path, mark, query = target.partition(b"?")
     if path != b"*":
         normal = normalize_path(path)
@@ -139,7 +154,12 @@ def normalize_path(path: bytes) -> bytes | None:
     strange = path.translate(None, _IN_PATH)
     if not strange:
         return path
-    for byte in set(strange) - {37}:
+    for byte in _MARKS:
+        if byte in path:
+            path = path.replace(bytes((byte,)), b"%%%02X" % byte)
+    if len(strange) > _FEW_ESCAPES:
+        return respelled(path, _NOT_UNRESERVED, _STRANGE)
+    for byte in set(strange) - {37, *_MARKS}:
         path = path.replace(bytes((byte,)), b"%%%02X" % byte)
     first, *rest = path.split(b"%")
     pieces = [first]
@@ -157,28 +177,44 @@ def sanitize_path(path: bytes) -> bytes:
     >>> sanitize_path(b"//a/./b/..///c/")
     b'/a/c/'
     """
-    segments: list[bytes] = []
-    for segment in path.split(b"/"):
-        if segment == b"..":
-            if segments:
-                segments.pop()
-        elif segment not in (b"", b"."):
-            segments.append(segment)
+    if b"//" not in path and b"/." not in path and path.startswith(b"/"):
+        return path
+    segments = list(filter(None, path.split(b"/")))
+    if b"." in segments:
+        segments = [segment for segment in segments if segment != b"."]
+    if b".." in segments:
+        segments = _resolved(segments)
     result = b"/" + b"/".join(segments)
     return result + b"/" if path.endswith(b"/") and segments else result
+
+
+def _resolved(segments: list[bytes]) -> list[bytes]:
+    """Without `..` and what it takes away."""
+    kept: list[bytes] = []
+    for segment in segments:
+        if segment != b"..":
+            kept.append(segment)
+        elif kept:
+            kept.pop()
+    return kept
 
 
 def routing_path(path: bytes) -> bytes:
     """The path as rules see it: every escape decoded but those of reserved characters and `%`.
 
+    `path` has whole escapes only, and no byte that wants one.
+
     >>> routing_path(b"/foo%20bar%2Fx")
     b'/foo bar%2Fx'
     """
-    if b"%" not in path:
+    count = path.count(b"%")
+    if not count:
         return path
+    if count > _FEW_ESCAPES and (found := respelled(path, _KEPT_IN_RULES)) is not None:
+        return found
     first, *rest = path.split(b"%")
     pieces = [first]
     for piece in rest:
-        byte = _DECODED.get(piece[:2])
-        pieces += (b"%", piece) if byte is None else (byte, piece[2:])
+        seen = _IN_RULES.get(piece[:2])
+        pieces += (b"%", piece) if seen is None else (seen, piece[2:])
     return b"".join(pieces)

@@ -1,7 +1,8 @@
 """Whole bodies in both directions before anything goes on, with limits; and asking again on a condition.
 
 The server sees the request only when all of it is there, with its length; the client sees the response only when
-the server is done. What exceeds the memory limits waits in a file.
+the server is done. What exceeds the memory limits waits in a file. A request without a body is never repeated: as
+in the original, to repeat means to send what has been buffered once more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from workers.middlewares import fields
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.bodies import NO_LIMIT, Kept, Replayed, copied, read_whole
 from workers.middlewares.conditions import Condition, Function, compile_condition
+from workers.middlewares.sniffing import SNIFFED_BYTES
 from workers.middlewares.spool import Cursor, Spool
 from workers.stream import StreamError
 from workers.wrapping import answered
@@ -95,7 +97,7 @@ def _attempts(
             head = answer.head
             assert head is not None
             attempt = _Attempt(number, head.status, request.method.decode("latin-1"))
-            if number == MOST_ATTEMPTS or again is None or not again(attempt):
+            if number == MOST_ATTEMPTS or again is None or not body.size or not again(attempt):
                 _send(exchange, answer, head)
                 return
         finally:
@@ -138,7 +140,7 @@ class _Bounded(Kept):
 
     def forward(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         self.head = head
-        if 0 <= self._limit < head.content_length and not self.is_silent:
+        if 0 <= self._limit < (len(body) if self.is_silent else head.content_length):
             raise _TooLarge
         super().forward(head, body, complete)
 
@@ -158,6 +160,8 @@ def _send(exchange: Exchange, answer: _Bounded, head: ResponseHead) -> None:
     head.content_length = UNKNOWN_LENGTH if answer.trailers else answer.spool.size
     cursor = Cursor(answer.spool)
     first = cursor.read()
+    while len(first) < SNIFFED_BYTES and cursor.left:  # few bytes in memory must not decide what the body is
+        first += cursor.read()
     complete = not cursor.left and not answer.trailers
     exchange.send(head, first, complete)
     if not complete:

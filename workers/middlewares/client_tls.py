@@ -14,6 +14,7 @@ from tls.client import ClientSettings, client_settings
 from tls.options import OptionError
 from workers.building import BuildError
 from workers.timers import TimerWheel, current_wheel
+from workers.upstream.outgoing import outgoing
 from workers.upstream.transport import Transport
 
 _transports: Final[WeakValueDictionary[tuple[TimerWheel, bytes], Transport]] = WeakValueDictionary()
@@ -25,7 +26,7 @@ def transport_for(options: ClientTLS) -> Transport:
     key = current_wheel(), settings.identity
     transport = _transports.get(key)
     if transport is None:
-        transport = _transports[key] = Transport(tls=settings)
+        transport = _transports[key] = Transport(tls=settings, outgoing=outgoing())
     return transport
 
 

@@ -19,7 +19,7 @@ from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.encoders import ENCODERS, Encoder
 from workers.middlewares.negotiation import IDENTITY, accepts_word, negotiate
 from workers.middlewares.sniffing import media_type_of
-from workers.wrapping import WrappedExchange
+from workers.wrapping import WrappedExchange, answered
 
 if TYPE_CHECKING:
     from workers.stream import Stream
@@ -39,7 +39,10 @@ def compress(options: Compress, context: Context) -> Wrap:
     def wrap(inner: Handler) -> Handler:
         def handler(exchange: Exchange) -> None:
             coding = policy.coding(exchange)
-            inner(exchange if coding == IDENTITY else _Compressed(exchange, policy, coding))
+            if coding == IDENTITY:
+                inner(exchange)
+            else:
+                answered(inner, _Compressed(exchange, policy, coding))
 
         return handler
 
@@ -118,13 +121,12 @@ class _Compressed(WrappedExchange):
 
     def _is_worth(self, head: ResponseHead, body: bytes, complete: bool) -> bool:
         headers, length = head.headers, head.content_length
+        takes_it = self._coding != "gzip" or self._takes_gzip(headers)
         if head.status in _WITHOUT_BODY or (complete and not body):
             return False
         if fields.first(headers, b"content-encoding") or fields.values(headers, b"content-range"):
             return False
-        if self._coding == "gzip" and not self._takes_gzip(headers):
-            return False
-        if 0 <= length < self._policy.minimum:
+        if not takes_it or 0 <= length < self._policy.minimum:
             return False
         return self._policy.takes(fields.first(headers, b"content-type"), self._coding, body)
 

@@ -12,6 +12,7 @@ from typing import Final
 from workers.building import BuildError
 from workers.exchange import Exchange, Handler, Header, Request, ResponseHead
 from workers.headers import ANONYMOUS, HOP_BY_HOP, MANAGED_NAMES, connection_tokens
+from workers.http1.target import canonical_host
 from workers.middlewares.base import Context, Wrap
 from workers.middlewares.fields import canonical
 from workers.middlewares.values import is_field_name, is_field_value, one_line, replaced
@@ -37,6 +38,8 @@ class RequestHeaders:
             lower = name.lower().encode()
             if lower == b"host" and value:
                 self._host = value.strip(" \t").encode()
+                if not canonical_host(self._host):
+                    raise BuildError(f"customRequestHeaders: {value!r} is no host")
             if lower in _FRAMING:
                 continue
             names.add(lower)

@@ -17,10 +17,15 @@ from workers.exchange import Exchange, Handler, Request
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.basic_auth import DEFAULT_REALM, header_name, note_user, pass_on, unauthorized
 from workers.middlewares.nonces import Nonces, Verdict
+from workers.middlewares.path_model import decoded, has_whole_escapes
 from workers.middlewares.values import one_line
 from workers.shared import CellsBusy
 
-_PARAMETER: Final = re.compile(rb'\s*([^=\s",]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]*))\s*(?:,|\Z)')
+_PARAMETERS: Final = re.compile(
+    rb'\s*+([^=\s",]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s",]*+))\s*+(?:,|\Z)|((?s:.+))'
+)
+"""One after the other; where there is none, all the rest is the last group's."""
+_ESCAPED: Final = re.compile(rb"\\(.)")
 _LONGEST_BYTES: Final = 16384
 _COUNT: Final = re.compile(rb"[0-9a-fA-F]{1,16}")
 _BUSY: Final = Failure("nonces_busy", Side.PROXY, 503, Answer.PLAIN, b"Service Unavailable")
@@ -77,11 +82,8 @@ class _Check:
         wanted = _response(known or self._nobody, request.method, given)
         if not hmac.compare_digest(given.get(b"response", b""), wanted) or known is None:
             return name, Verdict.UNKNOWN
-        verdict = self._nonces.is_ours(nonce)
-        if verdict is not Verdict.GOOD:
-            return name, verdict
         try:
-            return name, self._nonces.count(nonce, int(count, 16))
+            return name, self._nonces.use(nonce, int(count, 16))
         except CellsBusy as error:
             raise ProxyError(_BUSY, "the cells of nonces are locked") from error
 
@@ -96,11 +98,14 @@ class _Check:
 
 
 def _is_uri_of(uri: bytes, request: Request) -> bool:
-    """The target itself; or one whose path the request's begins with, as some clients write it."""
-    if not uri:
-        return False
+    """The target itself; or one whose path the request's begins with, as some clients write it.
+
+    Paths are compared decoded: the entry point may have spelled the request's anew.
+    """
+    if uri == request.target:
+        return bool(uri)
     path = uri.partition(b"?")[0]
-    return uri == request.target or (path.startswith(b"/") and request.path.startswith(path))
+    return path.startswith(b"/") and has_whole_escapes(path) and decoded(request.path).startswith(decoded(path))
 
 
 def _response(secret: bytes, method: bytes, given: Mapping[bytes, bytes]) -> bytes:
@@ -117,18 +122,15 @@ def _md5(data: bytes) -> bytes:
 def parameters(value: bytes) -> dict[bytes, bytes]:
     """Those of a Digest header, names in lower case; empty for another scheme or what cannot be read."""
     scheme, _, text = value.partition(b" ")
-    found: dict[bytes, bytes] = {}
-    position = 0
     if scheme != b"Digest" or len(text) > _LONGEST_BYTES:
-        return found
-    while position < len(text):
-        match = _PARAMETER.match(text, position)
-        if match is None:
-            return {}
-        quoted = match[2]
-        found[match[1].lower()] = match[3] if quoted is None else re.sub(rb"\\(.)", rb"\1", quoted)
-        position = match.end()
-    return found
+        return {}
+    found: list[tuple[bytes, bytes, bytes, bytes]] = _PARAMETERS.findall(text)
+    if not found or found[-1][3]:
+        return {}
+    values = {name.lower(): quoted or token for name, quoted, token, _ in found}
+    if b"\\" in text:
+        values = {name: _ESCAPED.sub(rb"\1", value) for name, value in values.items()}
+    return values
 
 
 def _parsed(lines: list[str]) -> dict[tuple[bytes, bytes], bytes]:

@@ -15,10 +15,11 @@ from urllib.parse import quote, quote_plus
 from config.middlewares_responses import Errors
 from workers.errors import CLIENT_GONE, Answer, Failure, ProxyError, Side
 from workers.exchange import Exchange, Handler, Request, ResponseHead
-from workers.http1.exchange import phrase
 from workers.middlewares.base import BuildError, Context, Wrap
 from workers.middlewares.bodies import Dropped, Sieve, copied
 from workers.middlewares.statuses import StatusRange, is_in, parse_range
+from workers.middlewares.urls import client_scheme
+from workers.phrases import reason_phrase
 from workers.wrapping import WrappedExchange, answered
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -74,7 +75,7 @@ class _Pages:
     def send(self, exchange: Exchange, request: Request, code: int, original: int) -> None:
         target = self._target(request, code, original)
         if target is None:
-            text = phrase(code)
+            text = reason_phrase(code)
             exchange.respond_error(Failure("bad_page", Side.PROXY, code, Answer.TEXT, text + b"\n"))
             return
         page = _Page(exchange, self._request(request, target), code)
@@ -115,7 +116,8 @@ class _Pages:
 
 
 def _url(request: Request) -> bytes:
-    return (b"https://" if request.is_tls else b"http://") + request.host_header + request.target
+    target = request.target.removesuffix(b"?") if not request.query else request.target
+    return client_scheme(request) + b"://" + request.host_header + target
 
 
 def _is_escaped_well(path: str) -> bool:

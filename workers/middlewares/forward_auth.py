@@ -149,17 +149,18 @@ class _AuthServer:
         if answer.status == 401 and self._sign_in:
             exchange.respond(302, [(b"Location", self._sign_in)], b"")
             return
-        headers = answer.headers
-        if not self._keep_location:
-            headers = [self._absolute(header) for header in headers]
+        headers = [header for header in answer.headers if header[0].lower() != b"location"]
+        for location in fields.values(answer.headers, b"location")[:1]:
+            headers.append((b"Location", location if self._keep_location else self._absolute(location)))
         has_date = any(name.lower() == b"date" for name, _ in headers)
-        head = ResponseHead(answer.status, headers, len(answer.body), has_date)
-        exchange.send(head, answer.body, complete=True)
+        is_bare = exchange.request.method == b"HEAD" and self._keep_method
+        length = answer.announced_bytes if is_bare else len(answer.body)
+        exchange.send(ResponseHead(answer.status, headers, length, has_date), answer.body, complete=True)
 
-    def _absolute(self, header: Header) -> Header:
-        if header[0].lower() != b"location" or not header[1]:
-            return header
+    def _absolute(self, location: bytes) -> bytes:
+        if not location:
+            return location
         try:
-            return header[0], urljoin(self._base, header[1].decode("ascii")).encode()
+            return urljoin(self._base, location.decode("ascii")).encode()
         except ValueError as error:
             raise ProxyError(_UNCLEAR, "the auth server's Location is not a URL") from error

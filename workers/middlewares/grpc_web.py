@@ -46,11 +46,11 @@ def grpc_web(options: GrpcWeb, context: Context) -> Wrap:
         def handler(exchange: Exchange) -> None:
             request = exchange.request
             kind = fields.first(request.headers, b"content-type")
-            if request.method == b"POST" and kind.startswith(_WEB):
-                call = _Call(exchange, kind, allowed(request))
-                answered(inner, call)
-            elif _is_preflight(request):
+            asks = request.method == b"OPTIONS" and _names_us(request)
+            if asks and fields.first(request.headers, b"access-control-request-method"):
                 exchange.respond(200, _preflight(request, allowed(request)), b"")
+            elif asks or (request.method == b"POST" and kind.startswith(_WEB)):
+                answered(inner, _Call(exchange, kind, allowed(request)))
             else:
                 inner(exchange)
 
@@ -59,9 +59,7 @@ def grpc_web(options: GrpcWeb, context: Context) -> Wrap:
     return wrap
 
 
-def _is_preflight(request: Request) -> bool:
-    if request.method != b"OPTIONS" or not fields.first(request.headers, b"access-control-request-method"):
-        return False
+def _names_us(request: Request) -> bool:
     return b"x-grpc-web" in fields.first(request.headers, b"access-control-request-headers").lower()
 
 
@@ -95,8 +93,11 @@ class _Call(WrappedExchange):
         """Base64 that is not a whole group yet."""
         request = self.request = copied(inner.request)
         fields.remove(request.headers, (b"content-type", b"content-length", b"te"))
-        request.headers += [(b"Content-Type", kind.replace(self._web_type, _GRPC, 1)), (b"Te", b"trailers")]
-        request.content_length = UNKNOWN_LENGTH
+        request.headers.append((b"Te", b"trailers"))
+        if kind:
+            request.headers.append((b"Content-Type", kind.replace(self._web_type, _GRPC, 1)))
+        if request.content_length or request.method == b"POST":
+            request.content_length = UNKNOWN_LENGTH
 
     # The request body
 
@@ -135,26 +136,32 @@ class _Call(WrappedExchange):
             (name, value.replace(_GRPC, self._web_type, 1) if name.lower() == b"content-type" else value)
             for name, value in head.headers
         ]
-        headers.append((b"Vary", b"Origin"))
+        if b"origin" not in b",".join(fields.values(headers, b"vary")).lower().replace(b" ", b"").split(b","):
+            headers.append((b"Vary", b"Origin"))
         if self._origin:
-            headers.append((b"Access-Control-Allow-Origin", self._origin))
-            headers.append((b"Access-Control-Allow-Credentials", b"true"))
+            _add_missing(headers, b"Access-Control-Allow-Origin", self._origin)
+            _add_missing(headers, b"Access-Control-Allow-Credentials", b"true")
         fields.remove(headers, (b"access-control-expose-headers", b"trailer"))
         names = dict.fromkeys(fields.canonical(name) for name, _ in headers)
         names |= {b"grpc-status": None, b"grpc-message": None}
         headers.append((b"Access-Control-Expose-Headers", b", ".join(names)))
         head.headers, head.trailer, head.content_length = headers, b"", UNKNOWN_LENGTH
-        body = self._encoded(body)
-        self.inner.send(head, body + self._encoded(_frame(())) if complete else body, complete)
+        self.inner.send(head, self._encoded(body + _frame(()) if complete else body), complete)
 
     def write(self, data: bytes) -> None:
         self.inner.write(self._encoded(data))
 
     def finish(self, data: bytes = b"", trailers: Sequence[Header] = ()) -> None:
-        self.inner.finish(self._encoded(data) + self._encoded(_frame(trailers)))
+        self.inner.finish(self._encoded(data + _frame(trailers)))
 
     def _encoded(self, data: bytes) -> bytes:
         return base64.b64encode(data) if self._is_text else data
+
+
+def _add_missing(headers: list[Header], name: bytes, value: bytes) -> None:
+    """What the server says about origins counts: browsers refuse an answer that says it twice."""
+    if not fields.values(headers, name.lower()):
+        headers.append((name, value))
 
 
 def _frame(trailers: Sequence[Header]) -> bytes:

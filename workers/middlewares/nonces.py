@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import os
 import time
@@ -37,8 +38,8 @@ class Nonces:
     """Those of one instance, the same in every worker."""
 
     def __init__(self, shared: SharedState, identity: bytes) -> None:
-        self._shared = shared
-        self._identity = identity
+        key = shared.identity(b"digest nonce", identity)
+        self._tags = hashlib.blake2b(key=key, digest_size=_TAG_BYTES)
         self._counts = shared.words(identity, ttl_seconds=LIFETIME_SECONDS + 60)
         self.opaque = base64.b64encode(shared.identity(b"digest opaque", identity)[:12])
 
@@ -46,21 +47,20 @@ class Nonces:
         body = _now().to_bytes(_STAMP_BYTES, "big") + os.urandom(_CHANCE_BYTES)
         return base64.b64encode(body + self._tag(body))
 
-    def is_ours(self, nonce: bytes) -> Verdict:
-        """GOOD, STALE for one too old, UNKNOWN for all others."""
+    def use(self, nonce: bytes, count: int) -> Verdict:
+        """Take this use of a nonce, once the answer to it has been found right. May raise CellsBusy.
+
+        UNKNOWN for a nonce that is not ours, STALE for one too old. Any first count is accepted, later ones must
+        grow.
+        """
         body = self._body(nonce)
         if body is None:
             return Verdict.UNKNOWN
         age = _now() - int.from_bytes(body[:_STAMP_BYTES], "big")
-        return Verdict.GOOD if 0 <= age < LIFETIME_SECONDS else Verdict.STALE
+        return self._count(body, min(count, _LARGEST_COUNT)) if 0 <= age < LIFETIME_SECONDS else Verdict.STALE
 
-    def count(self, nonce: bytes, count: int) -> Verdict:
-        """Take this use of a nonce, once the answer to it has been found right. May raise CellsBusy.
-
-        Any first count is accepted, later ones must grow.
-        """
+    def _count(self, body: bytes, count: int) -> Verdict:
         verdict = Verdict.GOOD
-        count = min(count, _LARGEST_COUNT)
 
         def change(last: int | None) -> int | None:
             nonlocal verdict
@@ -69,15 +69,13 @@ class Nonces:
                 return None
             return count
 
-        body = self._body(nonce)
-        assert body is not None
         self._counts.update(body, change)
         return verdict
 
     def _body(self, nonce: bytes) -> bytes | None:
         try:
-            data = base64.b64decode(nonce, validate=True)
-        except (binascii.Error, ValueError):
+            data = binascii.a2b_base64(nonce, strict_mode=True)
+        except ValueError:
             return None
         body, tag = data[:-_TAG_BYTES], data[-_TAG_BYTES:]
         if len(body) != _STAMP_BYTES + _CHANCE_BYTES or not hmac.compare_digest(tag, self._tag(body)):
@@ -85,7 +83,9 @@ class Nonces:
         return body
 
     def _tag(self, body: bytes) -> bytes:
-        return self._shared.identity(b"digest nonce", self._identity, body)[:_TAG_BYTES]
+        digest = self._tags.copy()
+        digest.update(body)
+        return digest.digest()
 
 
 def _now() -> int:

@@ -17,10 +17,12 @@ from config.middlewares_auth import PassTLSClientCert
 from workers.exchange import Exchange, Handler, Header
 from workers.middlewares.base import Context, Wrap
 from workers.middlewares.certificate_info import certificate_info
-from workers.middlewares.values import replaced
 
 if TYPE_CHECKING:
     from tls.server import ServerConnection
+
+Lines = tuple[frozenset[bytes], list[Header]]
+"""What a connection's requests get, behind the names of it in lower case."""
 
 _PEM: Final = b"X-Forwarded-Tls-Client-Cert"
 _INFO: Final = b"X-Forwarded-Tls-Client-Cert-Info"
@@ -28,22 +30,23 @@ _INFO: Final = b"X-Forwarded-Tls-Client-Cert-Info"
 
 def pass_tls_client_cert(options: PassTLSClientCert, context: Context) -> Wrap:
     """The headers are made once a connection."""
-    made: WeakKeyDictionary[ServerConnection, list[Header]] = WeakKeyDictionary()
+    made: WeakKeyDictionary[ServerConnection, Lines] = WeakKeyDictionary()
 
-    def lines_for(connection: ServerConnection) -> list[Header]:
-        lines = made.get(connection)
-        if lines is None:
-            lines = made[connection] = _lines(connection, options)
-        return lines
+    def lines_for(connection: ServerConnection) -> Lines:
+        found = made.get(connection)
+        if found is None:
+            lines = _lines(connection, options)
+            found = made[connection] = frozenset(name.lower() for name, _ in lines), lines
+        return found
 
     def wrap(handler: Handler) -> Handler:
         def passed(exchange: Exchange) -> None:
             request = exchange.request
             connection = request.client.tls
-            lines = lines_for(connection) if connection is not None else ()
-            if lines:
-                names = {name.lower() for name, _ in lines}
-                request.headers = replaced(request.headers, names, lines)
+            if connection is not None:
+                names, lines = lines_for(connection)
+                if lines:
+                    request.replace_headers(names, lines)
             handler(exchange)
 
         return passed

@@ -37,8 +37,18 @@ class EscapeError(ValueError):
 
     @property
     def failure(self) -> Failure:
-        quoted = self.part.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-        return Failure("broken_escape", Side.PROXY, 500, Answer.TEXT, b'invalid URL escape "%b"\n' % quoted)
+        text = "".join(map(_quoted, self.part.decode("utf-8", "surrogateescape")))
+        return Failure("broken_escape", Side.PROXY, 500, Answer.TEXT, f'invalid URL escape "{text}"\n'.encode())
+
+
+_QUOTED: Final = {'"': r"\"", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def _quoted(character: str) -> str:
+    """As Go writes it between quotes; bytes that are no UTF-8 come as surrogates."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return _QUOTED.get(character) or (character if character.isprintable() else f"\\u{ord(character):04x}")
 
 
 def decoded(path: bytes) -> bytes:
@@ -80,6 +90,10 @@ def respelled(text: bytes) -> bytes:
     """
     path = valid_spelling(text)
     return path if path.startswith(b"/") or not path else b"/" + path
+
+
+def has_whole_escapes(text: bytes) -> bool:
+    return _BROKEN.search(text) is None
 
 
 def check_escapes(text: bytes) -> None:

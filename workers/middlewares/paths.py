@@ -85,7 +85,7 @@ def strip_prefix(options: StripPrefix, context: Context) -> Wrap:
 
 
 def strip_prefix_regex(options: StripPrefixRegex, context: Context) -> Wrap:
-    """Cuts off what the first expression matches, if that is at the very start of the path."""
+    """Cuts off what the first expression matches, if the path begins with such a text, matched there or not."""
     finders = [_start_finder(pattern.strip()) for pattern in options.regex]
 
     def wrap(handler: Handler) -> Handler:
@@ -95,7 +95,7 @@ def strip_prefix_regex(options: StripPrefixRegex, context: Context) -> Wrap:
             for find in finders:
                 count = find(path)
                 if count:
-                    prefix = path[:count]
+                    prefix = path[:count].strip(b" \t")
                     if not is_field_value(prefix) or not _cut(request, count, len(path)):
                         exchange.respond_error(UNCLEAN_PATH)
                         return
@@ -109,15 +109,18 @@ def strip_prefix_regex(options: StripPrefixRegex, context: Context) -> Wrap:
 
 
 def _start_finder(pattern: str) -> Callable[[bytes], int]:
-    """A function telling how many bytes at the start of a path are the pattern's leftmost match."""
+    """A function telling how many bytes at the start of a path read as the pattern's leftmost match does."""
     find = compile_expression(pattern).find
 
     def matched(path: bytes) -> int:
         text = path if path.isascii() else repaired(path)
         spans = find(text)
-        if spans is None or spans[0][0]:
+        if spans is None:
             return 0
-        count = spans[0][1]
+        start, end = spans[0]
+        count = end - start
+        if start and not text.startswith(text[start:end]):
+            return 0
         return count if text is path else _original_length(path, text[:count])
 
     return matched

@@ -6,39 +6,45 @@ only looks at scheme and port; redirections of whole entry points are made of it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from config.middlewares_paths import RedirectRegex, RedirectScheme
 from workers.building import BuildError
 from workers.errors import Answer, Failure, Side
 from workers.exchange import Exchange, Handler, Request
-from workers.headers import MANAGED
 from workers.middlewares.base import Context, Wrap
 from workers.middlewares.replacement import Replacement
-from workers.middlewares.urls import URLError, rewritten_url
+from workers.middlewares.urls import URLError, client_scheme, rewritten_url
 from workers.phrases import reason_phrase
 
 _BAD_LOCATION: Final = Failure("bad_location", Side.PROXY, 502, Answer.PLAIN, b"Bad Gateway")
-_STATUSES: Final = {(True, False): 302, (True, True): 301, (False, False): 307, (False, True): 308}
-"""By whether the method is GET and the redirection permanent."""
 _PORTS: Final = {b"http": b":80", b"https": b":443"}
-_SCHEMES: Final = {b"http": b"http", b"ws": b"http", b"https": b"https", b"wss": b"https"}
 
 
-def _redirect(exchange: Exchange, location: bytes, permanent: bool) -> None:
-    """GET may become anything, as it always did; other methods are to be repeated as they are."""
-    status = _STATUSES[exchange.request.method == b"GET", permanent]
-    exchange.respond(status, ((b"Location", location),), reason_phrase(status))
+def _sender(permanent: bool) -> Callable[[Exchange, bytes], None]:
+    """Sends clients to a location. GET may become anything, as it always did; other methods are to be repeated."""
+    status, repeating = (301, 308) if permanent else (302, 307)
+    answer, repeated = (status, reason_phrase(status)), (repeating, reason_phrase(repeating))
+
+    def redirect(exchange: Exchange, location: bytes) -> None:
+        status, body = answer if exchange.request.method == b"GET" else repeated
+        exchange.respond(status, ((b"Location", location),), body)
+
+    return redirect
 
 
 def redirect_regex(options: RedirectRegex, context: Context) -> Wrap:
     """What the URL becomes when all matches are replaced is where the client is sent."""
     replacement = Replacement(options.regex, options.replacement)
-    permanent = options.permanent
+    redirect = _sender(options.permanent)
 
     def wrap(handler: Handler) -> Handler:
         def redirected(exchange: Exchange) -> None:
-            url = _url(exchange.request)
+            request = exchange.request
+            # Scheme and host are the connection's, whatever X-Forwarded-Proto says.
+            scheme = b"https://" if request.client.is_tls else b"http://"
+            url = scheme + request.host_header + _target(request)
             target = replacement(url)
             if target is None:
                 handler(exchange)
@@ -51,24 +57,21 @@ def redirect_regex(options: RedirectRegex, context: Context) -> Wrap:
             if target == url:
                 handler(exchange)
             else:
-                _redirect(exchange, location, permanent)
+                redirect(exchange, location)
 
         return redirected
 
     return wrap
 
 
-def _url(request: Request) -> bytes:
-    """Scheme and host as the connection has them, whatever X-Forwarded-Proto says; the target as it is now."""
-    return (b"https://" if request.is_tls else b"http://") + request.host_header + _target(request)
-
-
 def _target(request: Request) -> bytes:
     """The target, its query as the client wrote it: semicolons are only the server's concern."""
-    target, query = request.target, request.raw_target.partition(b"?")[2]
+    if b";" not in request.raw_target:
+        return request.target
+    query = request.raw_target.partition(b"?")[2]
     if b";" not in query or query.replace(b";", b"&") != request.query:
-        return target
-    return target.partition(b"?")[0] + b"?" + query
+        return request.target
+    return request.target.partition(b"?")[0] + b"?" + query
 
 
 def redirect_scheme(options: RedirectScheme, context: Context) -> Wrap:
@@ -80,13 +83,13 @@ def redirect_scheme(options: RedirectScheme, context: Context) -> Wrap:
     if port == _PORTS.get(scheme):
         port = b""
     prefix = scheme + b"://"
-    permanent = options.permanent
+    redirect = _sender(options.permanent)
     is_broken = not _is_url(prefix + b"a" + port)
 
     def wrap(handler: Handler) -> Handler:
         def redirected(exchange: Exchange) -> None:
             request = exchange.request
-            current = _scheme(request)
+            current = client_scheme(request)
             host, own_port = _split_port(request.host_header)
             if own_port == _PORTS[current]:
                 own_port = b""
@@ -95,7 +98,7 @@ def redirect_scheme(options: RedirectScheme, context: Context) -> Wrap:
             elif is_broken or b"%" in host:
                 exchange.respond_error(_BAD_LOCATION)
             else:
-                _redirect(exchange, prefix + host + port + _target(request), permanent)
+                redirect(exchange, prefix + host + port + _target(request))
 
         return redirected
 
@@ -108,15 +111,6 @@ def _is_url(text: bytes) -> bool:
     except URLError:
         return False
     return True
-
-
-def _scheme(request: Request) -> bytes:
-    """As the client sees it, if somebody who is believed says so in X-Forwarded-Proto."""
-    own = b"https" if request.is_tls else b"http"
-    if not (request.headers_touched or request.marks & MANAGED):
-        return own  # what the entry point would add says the same
-    values = request.header_values(b"x-forwarded-proto")
-    return _SCHEMES.get(values[0].lower(), own) if values else own
 
 
 def _split_port(host: bytes) -> tuple[bytes, bytes]:

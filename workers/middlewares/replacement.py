@@ -6,13 +6,16 @@ is as long as it can be, so `$1x` is the group called `1x`. Groups that are unse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeGuard
 
 import gevent
 
 from config.regex import Expression, repaired
 from workers.middlewares.patterns import compile_expression
+
+Spans = Sequence[tuple[int, int]]
+"""Begin and end of a match, then of its groups."""
 
 _LONGEST_NUMBER_DIGITS: Final = 8
 _MATCHES_A_TURN: Final = 500
@@ -22,11 +25,12 @@ _MATCHES_A_TURN: Final = 500
 class Replacement:
     """All matches of `pattern` replaced by `template`. Raises BuildError: `message`, then the reason."""
 
-    __slots__ = ("_expression", "_pieces")
+    __slots__ = ("_expanded", "_find")
 
     def __init__(self, pattern: str, template: str, message: str = "") -> None:
-        self._expression = compile_expression(pattern, message)
-        self._pieces = _compiled(template, self._expression)
+        expression = compile_expression(pattern, message)
+        self._find = expression.find
+        self._expanded = _expander(_compiled(template, expression))
 
     def __call__(self, text: bytes) -> bytes | None:
         """The new text; None if nothing matches. Bytes that are no UTF-8 become U+FFFD.
@@ -35,34 +39,53 @@ class Replacement:
         """
         if not text.isascii():
             text = repaired(text)
-        find = self._expression.find
-        spans = find(text)
+        spans = self._find(text)
         if spans is None:
             return None
+        start, stop = spans[0]
+        if stop == len(text):  # nearly always: nothing is left in which to look for another one
+            return text[:start] + self._expanded(text, spans)
+        return self._replaced(text, spans)
+
+    def _replaced(self, text: bytes, first: Spans) -> bytes:
+        """All matches from the `first` one on."""
+        find, spans = self._find, first
         result: list[bytes] = []
         position = end = matches = 0
-        while spans is not None:
+        while spans:
             matches += 1
             if not matches % _MATCHES_A_TURN:
                 gevent.sleep(0)
             start, stop = spans[0]
             result.append(text[end:start])
             if stop > end or not start:  # an empty match right behind another one does not count
-                self._expand(text, spans, result)
+                result.append(self._expanded(text, spans))
             end = stop
             position = max(stop, _behind(text, position))
-            spans = find(text, position) if end < len(text) >= position else None
+            spans = (find(text, position) or ()) if end < len(text) >= position else ()
         result.append(text[end:])
         return b"".join(result)
 
-    def _expand(self, text: bytes, spans: Sequence[tuple[int, int]], result: list[bytes]) -> None:
-        for piece in self._pieces:
-            if isinstance(piece, bytes):
-                result.append(piece)
-            else:
-                start, stop = spans[piece]
-                if start >= 0:
-                    result.append(text[start:stop])
+
+def _expander(pieces: Sequence[bytes | int]) -> Callable[[bytes, Spans], bytes]:
+    """What a template makes of a match. An unset group is from -1 to -1, which is nothing."""
+    groups = [piece for piece in pieces if isinstance(piece, int)]
+    if len(groups) == 1:
+        (only,) = groups
+        place = pieces.index(only)
+        before, after = (b"".join(filter(_is_text, part)) for part in (pieces[:place], pieces[place + 1 :]))
+
+        def with_one(text: bytes, spans: Spans) -> bytes:
+            start, stop = spans[only]
+            return before + text[start:stop] + after
+
+        return with_one
+    form = b"".join([piece.replace(b"%", b"%%") if _is_text(piece) else b"%b" for piece in pieces])
+    return lambda text, spans: form % tuple([text[slice(*spans[group])] for group in groups])
+
+
+def _is_text(piece: bytes | int) -> TypeGuard[bytes]:
+    return isinstance(piece, bytes)
 
 
 def _behind(text: bytes, position: int) -> int:

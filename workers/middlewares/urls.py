@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from workers.exchange import Request
+from workers.headers import MANAGED
 from workers.middlewares.path_model import EscapeError, check_escapes, decoded, encoded, valid_spelling
 
 _ORDINARY: Final = re.compile(
@@ -22,7 +24,9 @@ _USER: Final = re.compile(rb"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:\[\]<>\"\x80-\xff]|%[89A-Fa-f][0-9A-Fa-f])*")
 _IN_USER: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~$&+,;="
 _IN_HOST: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~!$&'()*+,;=:[]<>\""
-_IN_FRAGMENT: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~!$&'()*+,;=:@/?"
+_IN_FRAGMENT: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~!$&()*+,;=:@/?"
+
+_SCHEMES: Final = {b"http": b"http", b"ws": b"http", b"https": b"https", b"wss": b"https"}
 
 
 class URLError(ValueError):
@@ -51,7 +55,7 @@ def rewritten_url(text: bytes) -> bytes:
         result += b"?" + query
     if not fragment:
         return result
-    is_valid = not fragment.translate(None, _IN_FRAGMENT + b"%")
+    is_valid = not fragment.translate(None, _IN_FRAGMENT + b"'[]%")
     return result + b"#" + (fragment if is_valid else encoded(decoded(fragment), _IN_FRAGMENT))
 
 
@@ -76,6 +80,8 @@ def _hierarchy(scheme: bytes, rest: bytes) -> bytes:
     if not rest.startswith(b"//") or (not scheme and rest.startswith(b"///")):
         return prefix + valid_spelling(rest)
     authority, slash, path = rest[2:].partition(b"/")
+    if not authority and not slash:
+        return prefix
     return prefix + b"//" + _authority(authority) + valid_spelling(slash + path)
 
 
@@ -104,3 +110,12 @@ def _host(text: bytes) -> bytes:
     if not _HOST.fullmatch(text):
         raise URLError("invalid character in host name")
     return encoded(decoded(text), _IN_HOST)
+
+
+def client_scheme(request: Request) -> bytes:
+    """The scheme of the URL as the client sees it, if somebody who is believed says so in X-Forwarded-Proto."""
+    own = b"https" if request.is_tls else b"http"
+    if not (request.headers_touched or request.marks & MANAGED):
+        return own  # what the entry point would add says the same
+    values = request.header_values(b"x-forwarded-proto")
+    return _SCHEMES.get(values[0].lower(), own) if values else own

@@ -24,7 +24,7 @@ def filling_a_read(size: int = 65536) -> bytes:
 
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_a_second_answer_behind_a_full_read_meets_no_request(pieces: int) -> None:
-    """ADV-D-15: the first read takes the answer exactly and leaves the surplus in the kernel."""
+    """ADV-D: the first read takes the answer exactly and leaves the surplus in the kernel."""
     answer = filling_a_read(65536 * pieces)
 
     def server(peer: Peer) -> None:
@@ -43,7 +43,7 @@ def test_a_second_answer_behind_a_full_read_meets_no_request(pieces: int) -> Non
 
 
 def test_a_204_that_announces_a_body_ends_its_connection() -> None:
-    """ADV-D-16"""
+    """ADV-D"""
 
     def server(peer: Peer) -> None:
         peer.read_head()
@@ -60,7 +60,7 @@ def test_a_204_that_announces_a_body_ends_its_connection() -> None:
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 3", b"Transfer-Encoding: chunked"])
 def test_a_switch_in_the_middle_of_the_request_body_is_refused(framing: bytes) -> None:
-    """ADV-D-17: the rest of the body must not be taken for the tunnel's bytes."""
+    """ADV-D: the rest of the body must not be taken for the tunnel's bytes."""
     got: list[bytes] = []
 
     def server(peer: Peer) -> None:

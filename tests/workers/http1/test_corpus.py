@@ -1,6 +1,6 @@
 """The corpus of hostile requests through every parser: what client and server see is in the case files.
 
-ADV-D-20: the server never sees an ambiguous message, nor two requests where one was sent.
+ADV-D: the server never sees an ambiguous message, nor two requests where one was sent.
 """
 
 from __future__ import annotations

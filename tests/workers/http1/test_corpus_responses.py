@@ -1,6 +1,6 @@
 """The corpus of hostile responses: never two responses for one request, never a connection used with bytes left.
 
-ADV-D-22: the request that follows gets the good answer to it, on a new connection wherever there is doubt.
+ADV-D: the request that follows gets the good answer to it, on a new connection wherever there is doubt.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def test_a_final_answer_in_one_piece_with_the_100() -> None:
-    """ADV-D-18: the pump is stopped before it ever ran; the connection reads the unwanted body itself."""
+    """ADV-D: the pump is stopped before it ever ran; the connection reads the unwanted body itself."""
 
     def server(peer: Peer) -> None:
         if b"POST" in peer.read_head():
@@ -130,7 +130,7 @@ def _phases() -> list[bytes]:
 
 @pytest.mark.parametrize("how", ["reset", "close", "half-close"])
 def test_clients_that_end_in_any_phase_leave_nothing(how: str) -> None:
-    """ADV-F-20: whatever of a request has come, its end frees both connections; the next client is served."""
+    """ADV-F: whatever of a request has come, its end frees both connections; the next client is served."""
 
     def server(peer: Peer) -> None:
         peer.read_head()
@@ -153,7 +153,7 @@ def test_clients_that_end_in_any_phase_leave_nothing(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_servers_that_end_in_any_phase_leave_nothing(how: str) -> None:
-    """ADV-F-21"""
+    """ADV-F"""
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     ends = list(range(0, len(answer), 5))
 

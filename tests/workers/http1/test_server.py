@@ -157,7 +157,7 @@ def test_raw_fragment_is_400_with_empty_body() -> None:
 
 
 def test_refused_request_with_chunks_is_still_read_to_its_end() -> None:
-    """ADV-D-13: a refusal before the body is framed would leave it as the next request."""
+    """ADV-D: a refusal before the body is framed would leave it as the next request."""
     with Stage(handler=respond()) as stage:
         client = stage.client()
         smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -196,7 +196,7 @@ def test_many_header_lines_below_the_limit_are_served() -> None:
 
 
 def test_a_megabyte_of_tiny_header_lines_is_431() -> None:
-    """ADV-F-6: the limit in bytes does not bound the work."""
+    """ADV-F: the limit in bytes does not bound the work."""
     with Stage(handler=respond()) as stage:
         client = stage.client()
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 200_000 + b"\r\n")
@@ -204,7 +204,7 @@ def test_a_megabyte_of_tiny_header_lines_is_431() -> None:
 
 
 def test_long_pipeline_lets_others_have_their_turn() -> None:
-    """ADV-F-7"""
+    """ADV-F"""
     with Stage(handler=respond()) as stage:
         greedy, modest = stage.client(), stage.client()
         wait_until(lambda: stage.server.open_connections == 2, pause=gevent.sleep)
@@ -272,7 +272,7 @@ def test_silent_client_is_dropped_without_a_word() -> None:
 
 @pytest.mark.behaviour("ADV-F-1")
 def test_slow_head_of_a_later_request_is_dropped_without_a_word() -> None:
-    """ADV-F-1: bytes now and then do not keep a request open."""
+    """ADV-F: bytes now and then do not keep a request open."""
     with Stage(handler=respond()) as stage:
         client = stage.client()
         client.get()

@@ -53,7 +53,7 @@ def request_for(target: bytes, policy: TargetPolicy | None = None) -> IncomingRe
 @pytest.mark.behaviour("ADV-A-2")
 @pytest.mark.behaviour("ADV-A-3")
 def test_path_as_sent_and_as_routed(raw: bytes, sent: bytes) -> None:
-    """ADV-A-1: the router sees the very path that the server gets."""
+    """ADV-A: the router sees the very path that the server gets."""
     request = request_for(raw)
     assert request.target == request.path == sent
     assert request.routing_path == routing_path(sent)
@@ -154,7 +154,7 @@ _PATHS = st.lists(
 @given(_PATHS)
 @pytest.mark.behaviour("ADV-A-8")
 def test_what_was_normalised_and_sanitised_stays_as_it_is(path: bytes) -> None:
-    """ADV-A-2: a second look (a middleware's, a server's) finds nothing to change."""
+    """ADV-A: a second look (a middleware's, a server's) finds nothing to change."""
     normal = normalize_path(path)
     if normal is None:
         return

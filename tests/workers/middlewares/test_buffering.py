@@ -266,9 +266,18 @@ def test_asking_again() -> None:
 def test_last_answer_is_the_clients() -> None:
     server = Counting(ok(b"bad", b"X-Bad: 1", status=b"503 B"), ok(b"good"))
     with stage(server, retry_expression='ResponseCode() == 503 && RequestMethod() == "GET"') as where:
-        response = where.client().get()
+        client = where.client()
+        client.send(post(b"hello", method=b"GET"))
+        response = client.response()
         assert (response.status, response.body, response[b"x-bad"]) == (200, b"good", None)
     assert len(server.seen) == 2
+
+
+def test_nothing_without_a_body_is_asked_again() -> None:
+    server = Counting(ok(b"bad", status=b"503 B"), ok(b"good"))
+    with stage(server, retry_expression="Attempts() < 3") as where:
+        assert where.client().get().status == 503
+    assert len(server.seen) == 1
 
 
 def test_asking_ends_after_a_while() -> None:
@@ -280,7 +289,9 @@ def test_asking_ends_after_a_while() -> None:
         raise ProxyError(UNREACHABLE)
 
     with stage(handler=fail, retry_expression="Attempts() > 0") as where:
-        assert where.client().get().status == 502
+        client = where.client()
+        client.send(post(b"hello"))
+        assert client.response().status == 502
     assert len(asked) == MOST_ATTEMPTS == 11
 
 
@@ -295,7 +306,9 @@ def test_inner_rewrites_do_not_pile_up() -> None:
         exchange.respond(502, (), b"")
 
     with stage(handler=strip, retry_expression="Attempts() < 3") as where:
-        where.client().get(b"/abc")
+        client = where.client()
+        client.send(post(b"hello", target=b"/abc"))
+        client.response()
     assert paths == [b"abc"] * 3
 
 
@@ -308,7 +321,9 @@ def test_client_that_left_is_not_asked_for_again() -> None:
         exchange.respond(502, (), b"")
 
     with stage(handler=leave, retry_expression="Attempts() < 3") as where:
-        assert where.client().get().status == 499
+        client = where.client()
+        client.send(post(b"hello"))
+        assert client.response().status == 499
     assert len(asked) == 1
 
 

@@ -121,6 +121,22 @@ def test_location(location: bytes, absolute: bytes | None) -> None:
         assert where.client().get()[b"location"] == location
 
 
+def test_first_of_several_locations() -> None:
+    with stage(
+        ok(b"", b"Location: /a", b"Location: /b", status=b"302 Found"), preserve_location_header=True
+    ) as where:
+        response = where.client().get()
+        assert [value for name, value in response.headers if name == b"Location"] == [b"/a"]
+
+
+def test_head_has_the_length_that_the_auth_server_says() -> None:
+    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 1023\r\n\r\n"
+    with stage(answer, preserve_request_method=True) as where:
+        client = where.client()
+        client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.head()[b"content-length"] == b"1023"
+
+
 def test_location_that_is_no_url() -> None:
     with stage(ok(b"", b"Location: http://[x", status=b"302 Found")) as where:
         response = where.client().get()

@@ -130,7 +130,9 @@ def test_two_in_one_chain_are_two(clock: Clock) -> None:
     assert statuses(handler, requests(4)) == [200, 200, 200, 429]
 
 
+@pytest.mark.behaviour("MW-163")
 def test_unchanged_options_keep_the_budget_and_changed_ones_do_not(clock: Clock) -> None:
+    """The original begins afresh with every change, we with a change of these options alone (decision 22)."""
     shared = SharedState.private()
     options = RateLimit(average=1, burst=3)
     assert statuses(chain(build, options, answers(), context(shared)), requests(3)) == [200] * 3
