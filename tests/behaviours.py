@@ -44,7 +44,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "MW": Family("Middlewares", 163),
     "ADV-A": Family("Attacks: paths and encodings", 8),
     "ADV-B": Family("Attacks: forwarded and identity headers", 5),
-    "ADV-C": Family("Attacks: TLS options and client certificates", 6),
+    "ADV-C": Family("Attacks: TLS options and client certificates", 7),
     "ADV-D": Family("Attacks: smuggling and poisoned answers", 4),
     "ADV-E": Family("Attacks: HTTP/2 and early data", 7),
     "ADV-F": Family("Attacks: slow and unbounded", 6),

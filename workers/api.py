@@ -34,7 +34,7 @@ from workers.api_shapes import (
 )
 from workers.exchange import Exchange
 from workers.middlewares.chains import MiddlewareState
-from workers.reload import Pacer
+from workers.pacing import Pacer
 from workers.routers import RouterState
 from workers.runtime import Runtime, shown_certificates
 from workers.tcp import api as tcp

@@ -88,6 +88,8 @@ def _optional(entry_point: EntryPoint) -> dict[str, Any]:
         members["proxyProtocol"] = _without_empty(
             {"insecure": proxy_protocol.insecure, "trustedIPs": list(proxy_protocol.trusted_ips)}
         )
+    if entry_point.http3 is not None:
+        members["http3"] = _without_empty({"advertisedPort": entry_point.http3.advertised_port})
     if visible is not None:
         members["observability"] = {
             "accessLogs": visible.access_logs,

@@ -15,16 +15,20 @@ import gevent
 
 from config.control_page import Cell, ControlPage, Slot
 from config.generation import GenerationRefused
+from config.http3_twins import SUFFIX, is_twin
 from config.static import StaticConfiguration, default_entry_points
 from workers.api import APIHandler
 from workers.entrypoint import EntryPointServer
 from workers.environment import Environment
 from workers.exchange import Exchange
+from workers.flattening import FlattenedTable, flattener_for
+from workers.http1.options import Table
 from workers.internal import InternalServices, internal_middlewares, internal_routers
 from workers.middlewares.base import Surroundings
 from workers.models import models_of
 from workers.observing import Observers
 from workers.reload import Reloader
+from workers.routing.table import RoutingTable
 from workers.runtime import Changes, Runtime
 from workers.shared import SharedState
 from workers.timers import current_wheel
@@ -36,6 +40,7 @@ from workers.upstream.mirroring import wait_for_mirrors
 from workers.upstream.transports import TransportBook
 
 if TYPE_CHECKING:
+    from workers.http3.server import Http3Server
     from workers.scraping import Scraping
 
 POLL_SECONDS = 0.05
@@ -54,10 +59,12 @@ class DataPlane:
         log: logging.Logger,
         tls: TLSEngine | None = None,
         shared: SharedState | None = None,
+        quic: tuple[int, int, Mapping[int, tuple[socket.socket, socket.socket]]] | None = None,
     ) -> None:
         """`tls` None: nothing is served through TLS (only meant for looking at what routers become).
 
-        `shared` None: limits and breakers are this data plane's own.
+        `shared` None: limits and breakers are this data plane's own. `quic`: lane, slot, and ways to other
+        workers, where there is HTTP/3.
         """
         self._static = static
         self._page = page
@@ -69,21 +76,41 @@ class DataPlane:
         self._servers = {
             name: EntryPointServer(name, static.entry_points[name], listener, slot, log, tls=tls)
             for name, listener in listeners.items()
-            if static.entry_points[name].protocol == "tcp"
+            if not is_twin(name) and static.entry_points[name].protocol == "tcp"
         }
         self._udp_servers = udp_servers(static, listeners, log)
         self._observers = Observers(static, self._shared, log, self._names, serves=tls is not None)
         for name, server in self._servers.items():
             server.observer = self._observers.for_entry_point(name, static.entry_points[name])
             server.metrics = self._observers.metrics
+        self._http3_servers: Mapping[str, Http3Server] = {}
+        if any(map(is_twin, listeners)):
+            self._http3_servers = self._with_http3(quic or (0, slot.index, {}))
         self._scraping = self._scraper()
         self._internal = InternalServices(static, page, self._answer_api, self._scraping)
         self._in_force: Runtime | None = None
+        self._flattener = flattener_for(static.host_resolver, log)
         self._reloader = Reloader(self._first_runtime(), self._swap)
         self._api = APIHandler(
             static, lambda: self._reloader.runtime, self._internal.names, self._reloader.findings
         )
         self._swap(self._reloader.runtime)
+
+    def _with_http3(
+        self, place: tuple[int, int, Mapping[int, tuple[socket.socket, socket.socket]]]
+    ) -> Mapping[str, Http3Server]:
+        """Imported only where it is wanted: it needs an extra. Clients who come by TCP are told of it."""
+        from workers.http3.alt_svc import Advertising
+        from workers.http3.servers import http3_servers
+
+        secret = self._tls.secret if self._tls is not None else b""
+        made = http3_servers(self._servers, self._listeners, place, secret, self._page, self._log)
+        for name in made:
+            options, server = self._static.entry_points[name].http3, self._servers[name]
+            port = options.advertised_port if options is not None else 0
+            port = port or self._listeners[name].getsockname()[1]
+            server.observer = Advertising(server.observer, port)
+        return made
 
     def _first_runtime(self) -> Runtime:
         """What answers before the first generation: the internal routers alone."""
@@ -102,6 +129,7 @@ class DataPlane:
             strict_tls_options=static.core.strict_tls_options,
             precedence=[name.lower() for name in static.providers.precedence],
             udp_entry_points=[name for name, one in static.entry_points.items() if one.protocol == "udp"],
+            flattens=self._flattener is not None,
         )
         changes = Changes(routers=dict(internal_routers(static)), middlewares=dict(internal_middlewares(static)))
         return Runtime(environment).updated(0, changes, lambda: None)
@@ -132,8 +160,8 @@ class DataPlane:
     def _swap(self, runtime: Runtime) -> None:
         """Every entry point switches in one go: no other greenlet runs in between."""
         for name, server in self._servers.items():
-            server.table = runtime.tables[name]
-            server.secure_table = runtime.secure_tables[name]
+            server.table = self._table(runtime.tables[name])
+            server.secure_table = self._table(runtime.secure_tables[name])
             server.tls_table = runtime.tls_tables[name]
             server.tcp_table = runtime.tcp.tables[name]
         for name, udp_server in self._udp_servers.items():
@@ -143,6 +171,10 @@ class DataPlane:
             self._scraping.follow(before, runtime)
         if self._observers.metrics is not None:
             self._observers.metrics.reconfigured()
+
+    def _table(self, table: RoutingTable) -> Table:
+        """What requests are looked up in."""
+        return table if self._flattener is None else FlattenedTable(table, self._flattener)
 
     @property
     def runtime(self) -> Runtime:
@@ -154,6 +186,8 @@ class DataPlane:
             server.start()
         for udp_server in self._udp_servers.values():
             udp_server.start()
+        for http3_server in self._http3_servers.values():
+            http3_server.start()
 
     def apply(self, descriptor: int) -> None:
         """Switch to the generation in `descriptor` (which stays the caller's) and acknowledge it.
@@ -193,10 +227,16 @@ class DataPlane:
         server.stop_accepting()
         # The last descriptor of a socket that is closed makes the kernel refuse instead of queueing for nobody.
         self._listeners[name].close()
+        http3_server = self._http3_servers.get(name)
+        if http3_server is not None:
+            http3_server.give_way()
         server.close_idle()
         if not _wait_until(lambda: server.is_settled, life_cycle.grace_time_out_seconds):
             self._log.warning("entry point %s: %d connections cut after the grace period", name, server.active)
         server.abort()
+        if http3_server is not None:
+            http3_server.abort()
+            self._listeners[name + SUFFIX].close()
 
     def _terminate_udp(self, name: str) -> None:
         drain(self._udp_servers[name], self._static.entry_points[name].transport.life_cycle, self._log)
@@ -209,6 +249,8 @@ class DataPlane:
             server.abort()
         for udp_server in self._udp_servers.values():
             udp_server.abort()
+        for http3_server in self._http3_servers.values():
+            http3_server.abort()
         self._observers.close()
 
     def reopen_logs(self) -> None:

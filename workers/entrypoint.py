@@ -12,18 +12,18 @@ import socket
 from typing import Any, Final
 
 from gevent import get_hub
-from greenlet import greenlet
 
 from config.control_page import Cell, Slot
 from config.static import EntryPoint
 from tls.selection import TLSTable
+from workers import greenlets
 from workers.dates import DateLine
 from workers.exchange import Request
 from workers.forwarded import ForwardedPolicy
 from workers.http1.options import ConnectionOptions, Observer, Table
 from workers.http1.target import TargetPolicy
 from workers.metrics import Metrics
-from workers.opening import Opening, Served
+from workers.opening import Connection, Opening, Served
 from workers.proxied import ProxyPolicy
 from workers.stream import Stream
 from workers.tcp.table import NO_ROUTES
@@ -76,10 +76,10 @@ class EntryPointServer:
         self._family = int(listener.family)
         self._slot = slot
         self._log = log
-        self._policy = ForwardedPolicy(options)
-        self._options = _connection_options(options)
+        self.policy = ForwardedPolicy(options)
+        self.options = _connection_options(options)
         self._proxied = ProxyPolicy(options.proxy_protocol) if options.proxy_protocol is not None else None
-        self._connections: set[Served | Opening] = set()
+        self._connections: set[Connection] = set()
         self._published = (0, 0, 0)
         self._hub: Any = get_hub()
         self._watcher: Any = None
@@ -123,13 +123,13 @@ class EntryPointServer:
             _peer_ip(address),
             address[1],
             self,
-            self._policy,
-            self._options,
+            self.policy,
+            self.options,
             self._log,
             self._proxied,
         )
         self._connections.add(opening)
-        self._hub.loop.run_callback(greenlet(self._serve, self._hub).switch, opening)
+        greenlets.start(self._serve, opening)
         return True
 
     def _serve(self, opening: Opening) -> None:
@@ -148,6 +148,16 @@ class EntryPointServer:
             connections.discard(one)
             if not self._connections:
                 self._publish()
+
+    def adopt(self, connection: Connection) -> None:
+        """One more connection, which came by another way than the listening socket and runs by itself."""
+        self._connections.add(connection)
+
+    def release(self, connection: Connection) -> None:
+        """It is over."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._publish()
 
     def _pause(self, error: OSError) -> None:
         self._log.error("entry point %s: cannot accept: %s", self.name, error.strerror)

@@ -11,6 +11,8 @@ from tls.store import Bundle
 from workers.exchange import Handler
 from workers.middlewares.base import Surroundings
 from workers.models import Model
+from workers.routing.flat import FlatTable
+from workers.routing.table import RoutingTable
 from workers.upstream.health import HealthBoard
 from workers.upstream.transports import TransportBook
 
@@ -32,6 +34,13 @@ class Environment(msgspec.Struct, frozen=True):
     default_certificate: Bundle | None = None
     strict_tls_options: bool = False
     udp_entry_points: Sequence[str] = ()
+    flattens: bool = False
+    """Do rules look at two hosts of a request? See workers/flattening.py."""
+
+    @property
+    def table_type(self) -> type[RoutingTable]:
+        """What routes are looked up in."""
+        return FlatTable if self.flattens else RoutingTable
 
     def precedence_of(self, router: str) -> int:
         """Place of the router's provider; one that is not listed comes last."""

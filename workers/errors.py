@@ -113,6 +113,7 @@ TLS_TIMEOUT: Final = _gateway("tls_timeout", 504, _504, Retry.ALWAYS)
 TLS_REFUSED: Final = _gateway("tls_refused", 502, _502, Retry.ALWAYS)  # the server sent an alert, or hung up
 TLS_FAILED: Final = _gateway("tls_failed", 500, _500, Retry.ALWAYS)
 UNTRUSTED_SERVER: Final = _gateway("untrusted_server", 500, _500, Retry.ALWAYS)
+PROXY_REFUSED: Final = _gateway("proxy_refused", 500, _500, Retry.ALWAYS)  # one that stands before the server
 PROTOCOL_UNAVAILABLE: Final = _gateway("protocol_unavailable", 500, _500)  # h2c where HTTP/2 is switched off
 STREAM_REFUSED: Final = _gateway("stream_refused", 502, _502, Retry.ALWAYS)  # HTTP/2: not processed, for certain
 STREAM_RESET: Final = _gateway("stream_reset", 500, _500)

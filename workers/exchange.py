@@ -44,6 +44,7 @@ class Request:
         "client",
         "content_length",
         "expect_continue",
+        "flat_host",
         "has_query",
         "headers_touched",
         "host",
@@ -71,6 +72,8 @@ class Request:
     has_query: bool
     routing_path: bytes
     host: bytes
+    flat_host: bytes
+    """What `host` is an alias of in DNS; only there where CNAME flattening is on."""
     host_header: bytes
     minor_version: int
     content_length: int

@@ -18,6 +18,7 @@ from workers.headers import ALIASING, MANAGED, WITH_UNDERSCORE, encode
 
 if TYPE_CHECKING:
     from tls.server import ServerConnection as TLSConnection
+    from workers.upstream.own import Own
 _LONGEST_REMEMBERED_BYTES: Final = 262
 """Hosts up to this length are remembered: an idle connection must not hold a header of a megabyte."""
 
@@ -66,14 +67,15 @@ class Client:
     __slots__ = (
         "_block",
         "_block_host",
+        "admission",
         "entry_point",
         "ip",
         "is_tls",
+        "own",
         "plain_ip",
         "policy",
         "port",
         "tls",
-        "tls_option",
         "trusted",
     )
 
@@ -91,10 +93,12 @@ class Client:
         self.is_tls = is_tls
         self.tls = tls
         """For questions about certificates and the session; None without TLS."""
-        self.tls_option = tls.selection.settings.name if tls is not None else ""
-        """Qualified name of the TLS option that the connection was made with."""
+        self.admission = tls.selection.settings.admission if tls is not None else None
+        """The TLS option that the connection was made with, as far as it decides who is let in."""
         self.entry_point = entry_point
         self.policy = policy
+        self.own: Own | None = None
+        """Server connections that are this client connection's alone; None as long as there are none."""
         self.plain_ip = ip.partition("%")[0].encode()
         self.trusted = policy.trusts(ip)
         self._block_host: bytes | None = None

@@ -32,6 +32,8 @@ TRAILER: Final = 2048
 TE: Final = 4096
 NAMELESS: Final = 8192  # a folded line, as the C parser hands it out
 CODING: Final = 32768  # Accept-Encoding, Range: the client says what form the body is to have
+CHALLENGE: Final = 65536  # WWW-Authenticate: the server may be about to know whose connection this is
+CREDENTIALS: Final = 131072  # Authorization: it may be for the connection, not for the request
 ANONYMOUS: Final = 16384  # set by a middleware: the peer is not to be appended to X-Forwarded-For
 
 KINDS: Final = (
@@ -48,6 +50,7 @@ KINDS: Final = (
     DATE,
     TRAILER,
     TE,
+    CHALLENGE,
 )
 """In the order in which _heads.c names them."""
 
@@ -65,6 +68,8 @@ _KINDS: Final[dict[bytes, int]] = {
     b"pragma": PRAGMA,
     b"accept-encoding": CODING,
     b"range": CODING,
+    b"www-authenticate": CHALLENGE,
+    b"authorization": CREDENTIALS,
     b"keep-alive": HOP,
     b"http2-settings": HOP,
     b"proxy-connection": HOP,
@@ -135,6 +140,18 @@ header_line: Final = b": ".join
 """One header as its line, without line end."""
 
 
+_OF_CONNECTIONS: Final = frozenset({b"ntlm", b"negotiate"})
+
+
+def authenticates_connection(values: Iterable[bytes]) -> bool:
+    """Is a scheme among these challenges or credentials one that authenticates the connection and not the request?
+
+    RFC 4559 section 6. One line may hold several challenges; a comma within one can only make it look like that.
+    """
+    words = (part.split(None, 1)[:1] for value in values for part in value.split(b","))
+    return any(word[0].lower() in _OF_CONNECTIONS for word in words if word)
+
+
 def encode(headers: Iterable[Header]) -> bytes:
     """Header lines, each with its line end."""
     return b"\r\n".join([*map(header_line, headers), b""])
@@ -155,7 +172,7 @@ def admit(request: Request, connection: list[bytes]) -> Failure | None:
         request._headers = wanted
     if marks & MANAGED:
         if request.client.trusted:
-            request._headers = [header for header in request._headers if not _is_overwritten(header)]
+            request._headers = _without_overwritten(request._headers)
         else:
             request._headers = [header for header in request._headers if not _is_managed(header[0])]
             request.marks &= ~MANAGED
@@ -170,10 +187,24 @@ def _is_managed(name: bytes) -> bool:
     return name.lower().replace(b"_", b"-") in MANAGED_NAMES
 
 
-def _is_overwritten(header: Header) -> bool:
-    """Of a trusted peer: an empty value counts as absent, and the server's name is always ours."""
-    name = header[0].lower()
-    return name == b"x-forwarded-server" or (not header[1] and name in MANAGED_NAMES)
+_FILLED_IN: Final = frozenset({b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"})
+
+
+def _without_overwritten(headers: list[Header]) -> list[Header]:
+    """Of a trusted peer: of what is filled in, no line counts if the first is empty; the server's name is ours."""
+    overwritten = {b"x-forwarded-server"}
+    seen = set()
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _FILLED_IN and lower not in seen:
+            seen.add(lower)
+            if not value:
+                overwritten.add(lower)
+    return [
+        header
+        for header in headers
+        if (lower := header[0].lower()) not in overwritten and (header[1] or lower != b"x-forwarded-for")
+    ]
 
 
 _NEVER_LISTED: Final = frozenset({b"host", b"content-length"})

@@ -40,14 +40,10 @@ _HTTP: Final = (b"", b"http/1.1", b"h2", b"http/1.0")
 """What may come of ALPN where HTTP is served; nothing is HTTP/1."""
 
 
-class Served(Protocol):
-    """A connection whose protocol is known."""
+class Connection(Protocol):
+    """One that an entry point serves."""
 
     may_end: bool
-
-    def run(self) -> Served | None:
-        """Until it is over and closed; what comes back takes over (HTTP/1 may turn out to be HTTP/2)."""
-        ...
 
     @property
     def is_fresh(self) -> bool:
@@ -60,6 +56,14 @@ class Served(Protocol):
 
     def abort(self) -> None:
         """Cut it; any greenlet."""
+        ...
+
+
+class Served(Connection, Protocol):
+    """A connection whose protocol is known."""
+
+    def run(self) -> Served | None:
+        """Until it is over and closed; what comes back takes over (HTTP/1 may turn out to be HTTP/2)."""
         ...
 
 

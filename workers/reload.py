@@ -7,35 +7,18 @@ configuration as it was.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
-import gevent
+from gevent import get_hub
 
 from config.findings import Finding
 from config.generation import EndpointsShard, Generation, Meta, RoutingShard, SectionKey, TLSShard
+from workers.pacing import Pacer
 from workers.runtime import Changes, Runtime
 
 _V = TypeVar("_V")
-
-LONGEST_RUN_SECONDS: Final = 0.002
-"""Work on a change goes on this long before requests get the processor again."""
-
-
-class Pacer:
-    """Lets the event loop run whenever the current greenlet has worked for LONGEST_RUN_SECONDS."""
-
-    __slots__ = ("_since",)
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def __call__(self) -> None:
-        if time.monotonic() - self._since >= LONGEST_RUN_SECONDS:
-            # A timer, not sleep(0): that would come back in the same round of callbacks, before any I/O.
-            gevent.sleep(0.0001)
-            self._since = time.monotonic()
 
 
 class Reloader:
@@ -61,18 +44,20 @@ class Reloader:
             fresh = self._decode_changed(generation, pause)
             gone = [key for key in self._shards if key not in generation.sections]
             digests = {key: row.digest for key, row in generation.sections.items()}
-            runtime = self.runtime.updated(generation.number, self._changes(fresh, gone), pause)
+            runtime = self.runtime.updated(generation.number, self._changes(fresh, gone, pause), pause)
         except BaseException:
             generation.close()
             raise
-        self._keep(generation)
         for key in gone:
             del self._shards[key]
         self._shards.update(fresh)
         self._digests = digests
         self.meta = self._shards[SectionKey("meta", 0)]
         self.runtime = runtime
+        before, self._generation = self._generation, generation  # open: its findings have not been read
         self._publish(runtime)
+        if before is not None:
+            _let_go(before)
         return runtime.number
 
     def findings(self) -> list[Finding]:
@@ -91,21 +76,21 @@ class Reloader:
         self._findings = now
         return [finding for _, found in now.values() for finding in found]
 
-    def _keep(self, generation: Generation) -> None:
-        """Hold the newest generation open: its findings have not been read."""
-        before, self._generation = self._generation, generation
-        if before is not None:
-            before.close()
-
     def _decode_changed(self, generation: Generation, pause: Pacer) -> dict[SectionKey, Any]:
         fresh = {}
         for key, row in generation.sections.items():
             if key.section in ("meta", "routing", "endpoints", "tls") and self._digests.get(key) != row.digest:
-                fresh[key] = generation.read(key)
+                fresh[key] = self._decoded(generation, key)
                 pause()
         return fresh
 
-    def _changes(self, fresh: Mapping[SectionKey, Any], gone: Iterable[SectionKey]) -> Changes:
+    def _decoded(self, generation: Generation, key: SectionKey) -> Any:
+        before, known = self._generation, self._shards.get(key)
+        if key.section == "endpoints" and before is not None and known is not None:
+            return generation.read_endpoints(key, before, known)
+        return generation.read(key)
+
+    def _changes(self, fresh: Mapping[SectionKey, Any], gone: Iterable[SectionKey], pause: Pacer) -> Changes:
         changes = Changes()
         news = {**fresh, **dict.fromkeys(gone)}
         for key, new in news.items():
@@ -122,13 +107,35 @@ class Reloader:
                 _difference(was.certificates, is_now.certificates, changes.tls.certificates)
                 _difference(was.options, is_now.options, changes.tls.options)
                 _difference(was.stores, is_now.stores, changes.tls.stores)
+            pause()
         return changes
 
 
-def _difference(before: Mapping[str, _V], after: Mapping[str, _V], into: dict[str, _V | None]) -> None:
-    """Add to `into` what `after` has new or different, and None for what is gone."""
+def _let_go(generation: Generation) -> None:
+    """Close it in a thread: often nobody else has it, and the kernel takes a millisecond to free its pages.
+
+    Called when all is done. Passwords and bodies keep the threads busy, too, and a change must not wait for them,
+    not even for the start of a thread that the system does not allow.
+    """
+    pool = get_hub().threadpool
+    if len(pool) < pool.maxsize:
+        with suppress(RuntimeError):
+            pool.spawn(generation.close)
+            return
+    generation.close()
+
+
+def _difference(before: dict[str, _V], after: dict[str, _V], into: dict[str, _V | None]) -> None:
+    """Add to `into` what `after` has new or different, and None for what is gone.
+
+    What is equal becomes the object that it was, in `after` too: the newly decoded one is free at once, and the
+    memory of a configuration does not wander with every change of a neighbour.
+    """
     for name in before.keys() - after.keys():
         into[name] = None
     for name, value in after.items():
-        if before.get(name) != value:
+        known = before.get(name)
+        if known is value or known == value:
+            after[name] = known
+        else:
             into[name] = value

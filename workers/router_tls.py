@@ -18,6 +18,7 @@ from config.http import Router
 from config.names import resolve_reference
 from config.rules import Matcher, Not, RuleError, Tree
 from tls.claims import Fall, OptionBook
+from tls.options import Admission
 from tls.selection import DEFAULT_OPTION, OptionClaim
 from workers.errors import MISDIRECTED
 from workers.exchange import Exchange, Handler
@@ -33,18 +34,38 @@ CONFLICT: Final = (
 
 
 class Copy(NamedTuple):
-    """A router as it is attached. `fall`: why it does not get its TLS option there."""
+    """A router as it is attached. `fall`: why it does not get its TLS option there.
+
+    `usual`: what it would be called if another router did not have that name; else empty.
+    """
 
     name: str
     config: Router
     model: Model | None
     fall: Fall | None
+    usual: str = ""
 
 
 def copies(
+    name: str,
+    config: Router,
+    defaults: Sequence[str],
+    models: Mapping[str, Model],
+    books: Books,
+    name_of: Callable[[str, str], str] = lambda usual, source: usual,
+) -> Iterator[Copy]:
+    """What one configured router is attached as: a copy by entry point where that has a say in it.
+
+    `name_of`: (what a copy is usually called, the router's name) -> what it is called.
+    """
+    for one in _copies(name, config, defaults, models, books):
+        own = name_of(one.name, name)
+        yield one if own == one.name else one._replace(name=own, usual=one.name)
+
+
+def _copies(
     name: str, config: Router, defaults: Sequence[str], models: Mapping[str, Model], books: Books
 ) -> Iterator[Copy]:
-    """What one configured router is attached as: a copy by entry point where that has a say in it."""
     if config.parent_refs:  # it has no entry points of its own: it is built with those above it
         return
     for own_name, router, model in per_entry_point(name, config, defaults, models):
@@ -155,11 +176,15 @@ def fall_message(fall: Fall, option: str, rule: str, *, strict: bool) -> str:
     return "" if strict else f"{CONFLICT}, default TLS options will be used instead"
 
 
-def same_option(option: str, handler: Handler) -> Handler:
-    """Let only requests through whose connection was made with `option`."""
+def same_option(admission: Admission | None, handler: Handler) -> Handler:
+    """Let only requests through whose connection was made with the option (None: it cannot be used).
+
+    The option as it is now: a connection from before it demanded client certificates, or believed others, is
+    misdirected, too, and the client makes a new one.
+    """
 
     def checked(exchange: Exchange) -> None:
-        if exchange.request.client.tls_option == option:
+        if exchange.request.client.admission == admission is not None:
             handler(exchange)
         else:
             exchange.respond_error(MISDIRECTED)

@@ -35,16 +35,19 @@ def children_of(configured: Mapping[str, Router]) -> dict[str, list[str]]:
     return found
 
 
-def families_of(names: Iterable[str], children: Iterable[Children], configured: Mapping[str, Router]) -> set[str]:
+def families_of(
+    names: Iterable[str], children: Iterable[Children], configured: Sequence[Mapping[str, Router]]
+) -> set[str]:
     """`names` and every router that is above or below one of them, however far.
 
-    `children`: the index before a change and after it.
+    `children`: the index before a change and after it; `configured`: all routers before it and after it. One that
+    has other parents now concerns those that it had, too.
     """
     indexes = [index for index in children if index]
     result, pending = set(names), list(names) if indexes else []
     while pending:
         name = pending.pop()
-        near = [*parents_of(name, configured.get(name))]
+        near = [parent for routers in configured for parent in parents_of(name, routers.get(name))]
         for index in indexes:
             near += index.get(name, ())
         for one in near:
@@ -74,9 +77,9 @@ def _says_something(config: Router) -> bool:
     )
 
 
-def muxer(routes: Sequence[Route]) -> Handler:
+def muxer(routes: Sequence[Route], table_type: type[RoutingTable] = RoutingTable) -> Handler:
     """A handler that leads to the first of `routes` that matches."""
-    table = RoutingTable.build(routes)
+    table = table_type.build(routes)
 
     def ask(exchange: Exchange) -> None:
         request = exchange.request

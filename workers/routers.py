@@ -17,6 +17,8 @@ from workers.middlewares.chains import Chains
 from workers.models import Model
 from workers.router_tls import CONFLICT, Copy, fall_message, option_of, same_option
 from workers.router_trees import Children, misplaced, muxer, parents_of
+from workers.routing.flat import flat_predicate
+from workers.routing.predicate import predicate_of
 from workers.routing.table import Route, compile_route
 from workers.services import ServiceBuilder
 from workers.tls_state import TLSState
@@ -128,6 +130,8 @@ def build_router(copy: Copy, source: str, builders: Builders) -> RouterState:
             state.fail(str(error))
     if copy.fall is not None:
         _note_fall(state, copy.fall, environment)
+    if copy.usual:
+        state.errors.append(f"the name {copy.usual} is another router's, this one is called {copy.name} instead")
     return state
 
 
@@ -202,13 +206,14 @@ def _compile(state: RouterState, model: Model | None, builders: Builders, above:
         raise BuildError(f"building router handler: {problem}")
     handler = _chained(state, _target(state, builders, above), builders)
     if config.tls is not None:
-        handler = same_option(state.tls_option, handler)
+        handler = same_option(builders.tls.admission(state.tls_option), handler)
     if model is not None:
         handler = model(handler)
     syntax = "v3" if is_internal else config.rule_syntax or environment.default_rule_syntax
     try:
         precedence = environment.precedence_of(name)
-        route = compile_route(name, config.rule, syntax, state.priority, handler, precedence)
+        predicate = flat_predicate if environment.flattens else predicate_of
+        route = compile_route(name, config.rule, syntax, state.priority, handler, precedence, predicate)
         route.visible = visibility(config, state.service, environment.surroundings.static)
         route.service = state.service or f"{name}-muxer"
         metadata = config.observability.metadata if config.observability is not None else None
@@ -237,7 +242,7 @@ def _target(state: RouterState, builders: Builders, above: tuple[str, ...]) -> H
         raise BuildError(
             f"building child routers muxer: no child routers could be added to muxer ({skipped} skipped)"
         )
-    return muxer(usable)
+    return muxer(usable, builders.environment.table_type)
 
 
 def _chained(state: RouterState, handler: Handler, builders: Builders) -> Handler:

@@ -6,7 +6,8 @@ routers that changed, or whose service had to be rebuilt, are compiled again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from copy import copy as shallow_copy
 
 import msgspec
 
@@ -16,19 +17,22 @@ from config.middlewares import Middleware
 from tls.certificates import Certificate
 from tls.claims import OptionBook
 from tls.selection import OptionClaim, TLSTable
-from workers.building import BuildError
+from workers.copy_names import CopyNames
 from workers.environment import Environment
 from workers.middlewares.chains import Chains, MiddlewareState
+from workers.mounting import mounted, mounted_secure, updated_tables
+from workers.pacing import Pause, paced
 from workers.router_tls import Books, Copy, claims_of, copies, updated_books
 from workers.router_trees import Children, children_of, families_of
 from workers.routers import Builders, RouterState, build_router, build_unreachable
-from workers.routing.table import Route, RoutingTable
-from workers.services import ServiceBuilder, ServiceState
+from workers.routing.table import RoutingTable
+from workers.services import ServiceBuilder, ServiceState, Swap
 from workers.tcp.environment import TCPEnvironment
 from workers.tcp.runtime import TCPChanges, TCPRuntime
 from workers.tls_state import TLSChanges, TLSState
 from workers.udp.runtime import UDPRuntime
-from workers.upstream.servers import Servers
+from workers.upstream.monitoring import Monitor
+from workers.watching import settle, wanted_monitors
 
 
 class Changes(msgspec.Struct):
@@ -52,13 +56,6 @@ class Changes(msgspec.Struct):
         return TCPChanges(self.tcp_routers, self.tcp_services, self.tcp_middlewares, self.tcp_servers_transports)
 
 
-Swap = tuple[ServiceState, Servers]
-"""A service whose load balancer lives on, and its new servers."""
-
-Pause = Callable[[], None]
-"""Called between units of work, so that requests never wait long for a change."""
-
-
 class Runtime:
     """Routers, services, and for each entry point two routing tables and what TLS handshakes are decided by.
 
@@ -71,9 +68,11 @@ class Runtime:
         "checked",
         "children",
         "configured",
+        "copy_names",
         "endpoints",
         "environment",
         "middlewares",
+        "monitors",
         "number",
         "routers",
         "secure_tables",
@@ -90,16 +89,21 @@ class Runtime:
         self.environment = environment
         self.number = 0
         self.configured: dict[str, Router] = {}
+        self.copy_names = CopyNames(environment.entry_points, environment.models)
         self.children: Children = {}
         self.routers: dict[str, RouterState] = {}
         self.services: dict[str, ServiceState] = {}
         self.checked: set[str] = set()
         """Names of services with health checks."""
+        self.monitors: Mapping[str, Monitor] = {}
+        """Those that are at work, by service."""
         self.middlewares: dict[str, MiddlewareState] = {}
         self.endpoints: dict[str, list[Server]] = {}
         self.tls = TLSState(environment.default_certificate)
         self.books: Books = {name: OptionBook() for name in environment.entry_points}
-        self.tables: dict[str, RoutingTable] = {name: RoutingTable.build(()) for name in environment.entry_points}
+        self.tables: dict[str, RoutingTable] = {
+            name: environment.table_type.build(()) for name in environment.entry_points
+        }
         self.secure_tables = self.tables.copy()
         self.tls_tables = self._hello_tables()
         self.tcp = TCPRuntime(TCPEnvironment.of(environment))
@@ -109,52 +113,56 @@ class Runtime:
     def updated(self, number: int, changes: Changes, pause: Pause) -> Runtime:
         """The next runtime, to be put in force at once.
 
-        Of this one only the servers behind surviving load balancers are touched, and nothing if it fails.
+        What nothing touched is shared with this one. Of this one only the servers behind surviving load balancers
+        are touched, and nothing if it fails.
         """
-        new = Runtime(self.environment)
+        new = shallow_copy(self)
         new.number = number
-        new.configured = self.configured.copy()
-        new.routers = self.routers.copy()
-        new.services = self.services.copy()
-        new.endpoints = self.endpoints.copy()
-        new.middlewares = self.middlewares.copy()
-        new.checked = self.checked.copy()
         swaps: list[Swap] = []
         other = new._update_middlewares(changes.middlewares)
         new.transports, reached = self.transports.updated(changes.servers_transports, pause)
         rebuilt = new._update_services(changes, other, reached, swaps, pause)
         new.tls, stale_options = self.tls.updated(changes.tls, pause)
-        names = set(changes.routers)
-        if rebuilt or other:
-            names.update(
-                one.source
-                for one in self.routers.values()
-                if not (one.services.isdisjoint(rebuilt) and one.middlewares.isdisjoint(other))
-            )
-        if stale_options:
-            names.update(
-                one.source for one in self.routers.values() if one.config.tls and one.asked_option in stale_options
-            )
+        names = set(changes.routers) | self._leading_to(rebuilt, other, stale_options, pause)
         new.books, turned = updated_books(self.books, changes.routers, new._claims, pause)
         names |= turned
-        new._update_configured(changes.routers, self)
-        touched = new._update_routers(names, changes, pause, self)
-        new.tables = _updated_tables(self.tables, self, new, touched, _mounted)
-        new.secure_tables = _updated_tables(self.secure_tables, self, new, touched, _mounted_secure)
+        new._update_configured(changes.routers, self, pause)
+        touched = new._update_routers(names, pause, self)
+        new.tables = updated_tables(self.tables, self.routers, new.routers, touched, mounted, pause)
+        new.secure_tables = updated_tables(
+            self.secure_tables, self.routers, new.routers, touched, mounted_secure, pause
+        )
         if changes.tls or new.books != self.books:
             new.tls_tables = new._hello_tables()
-        else:
-            new.tls_tables = self.tls_tables
         new.tcp = self.tcp.updated(changes.tcp, new.tls, stale_options, pause)
         new.udp = self.udp.updated(changes.udp_routers, changes.udp_services, self.environment, pause)
-        for state, servers in swaps:  # last: no request may meet new servers behind an old route
-            assert state.balanced is not None
-            state.balanced.balancer = servers
-            if state.monitor is not None:
-                state.monitor.refresh()
-        new._settle_monitors(self)
-        new.transports.retire()
+        if touched or rebuilt:
+            new.monitors = wanted_monitors(new.routers.values(), new.services, new.checked, pause)
+        present = {name: one for name, one in paced(changes.endpoints.items(), pause) if one is not None}
+        gone = changes.endpoints.keys() - present.keys()
+        new._commit(swaps, gone, present, self)
         return new
+
+    def _leading_to(self, services: set[str], middlewares: set[str], options: set[str], pause: Pause) -> set[str]:
+        """Names under which the routers are configured that have to do with one of these."""
+        return {
+            one.source
+            for one in (paced(self.routers.values(), pause) if services or middlewares or options else ())
+            if not (one.services.isdisjoint(services) and one.middlewares.isdisjoint(middlewares))
+            or (one.config.tls and not options.isdisjoint((one.asked_option, one.tls_option)))
+        }
+
+    def _commit(
+        self, swaps: Iterable[Swap], gone: Iterable[str], endpoints: dict[str, list[Server]], before: Runtime
+    ) -> None:
+        """What touches the living, last and in one go: no request may meet new servers behind an old route."""
+        for swap in swaps:
+            swap.carry_out()
+        for name in gone:
+            self.endpoints.pop(name, None)
+        self.endpoints.update(endpoints)
+        settle(before.monitors, self.monitors)
+        self.transports.retire()
 
     def _hello_tables(self) -> dict[str, TLSTable]:
         tls = self.tls
@@ -172,6 +180,8 @@ class Runtime:
 
     def _update_middlewares(self, changes: Mapping[str, Middleware | None]) -> set[str]:
         """Apply; return the names of all that are other ones now."""
+        if changes:
+            self.middlewares = self.middlewares.copy()
         for name, config in changes.items():
             self.middlewares.pop(name, None)
             if config is not None:
@@ -186,96 +196,100 @@ class Runtime:
         `middlewares`, `transports`: those that changed. Load balancers that go on living with other servers are
         added to `swaps`.
         """
-        for name, servers in changes.endpoints.items():
-            if servers is None:
-                self.endpoints.pop(name, None)
-            else:
-                self.endpoints[name] = servers
-        stale: set[str] = set()
-        for name, config in changes.services.items():
-            self.services.pop(name, None)
-            self.checked.discard(name)
-            if config is not None:
-                state = self.services[name] = ServiceState(name, config, self.endpoints.get(name, []))
-                if state.is_checked:
-                    self.checked.add(name)
-            stale.add(name)
-        for name, state in list(self.services.items()) if middlewares or transports else ():
+        stale = set(changes.services)
+        for state in paced(self.services.values(), pause) if middlewares or transports else ():
             if not state.middlewares.isdisjoint(middlewares) or state.transport in transports:
-                self.services[name] = ServiceState(name, state.config, self.endpoints.get(name, []))
-                stale.add(name)
+                stale.add(state.name)
         for name, servers in changes.endpoints.items():
-            if name not in stale and name in self.services and not self._swap_servers(name, servers or [], swaps):
-                stale.add(name)
+            living = self.services.get(name)
+            if living is not None and name not in stale:
+                swap = living.swapped(servers or [])
+                if swap is not None:
+                    swaps.append(swap)
+                else:
+                    stale.add(name)
             pause()
-        return self._with_parents(stale, pause)
+        if stale:
+            self.services, self.checked = self.services.copy(), self.checked.copy()
+        for name in paced(stale, pause):
+            before = self.services.pop(name, None)
+            self.checked.discard(name)
+            config = before.config if before is not None else None
+            if before is not None:
+                self._forget_failures(before.owner, before.middlewares)
+            config = changes.services.get(name, config)
+            if config is not None:
+                self._renew(name, config, changes.endpoints)
+        return self._with_parents(stale, changes.endpoints, pause)
 
-    def _swap_servers(self, name: str, servers: list[Server], swaps: list[Swap]) -> bool:
-        """Plan to give a living load balancer its new servers; False if it has to be built again."""
-        old = self.services[name]
-        if old.balanced is None:
-            self.services[name] = ServiceState(name, old.config, servers)
-            return not old.built
-        try:
-            self.services[name], fresh = old.with_servers(servers)
-        except BuildError:
-            self.services[name] = ServiceState(name, old.config, servers)
-            return False
-        swaps.append((self.services[name], fresh))
-        return True
+    def _renew(self, name: str, config: Service, endpoints: Mapping[str, list[Server] | None]) -> None:
+        """The service is to be built anew, with the servers that it will have."""
+        servers = endpoints[name] if name in endpoints else self.endpoints.get(name)
+        state = self.services[name] = ServiceState(name, config, servers or [])
+        if state.is_checked:
+            self.checked.add(name)
 
-    def _settle_monitors(self, before: Runtime) -> None:
-        """Watch the servers of services that are in use, and those of no others."""
-        for name in before.checked | self.checked:
-            old, state = before.services.get(name), self.services.get(name)
-            monitor = state.monitor if state is not None and state.handler is not None else None
-            if old is not None and old.monitor is not None and old.monitor is not monitor:
-                old.monitor.stop()
-            if monitor is not None and (old is None or old.monitor is not monitor):
-                monitor.start()
-
-    def _with_parents(self, stale: set[str], pause: Pause) -> set[str]:
+    def _with_parents(
+        self, stale: set[str], endpoints: Mapping[str, list[Server] | None], pause: Pause
+    ) -> set[str]:
         """Services that are stale because one below them is; they are marked to be built anew."""
         parents: dict[str, list[str]] = {}
-        if stale:
-            for state in self.services.values():
-                for child in state.children():
-                    parents.setdefault(child, []).append(state.name)
-                pause()
+        for state in paced(self.services.values(), pause) if stale else ():
+            for child in state.children():
+                parents.setdefault(child, []).append(state.name)
         pending, result = list(stale), set(stale)
         while pending:
             for parent in parents.get(pending.pop(), ()):
                 if parent not in result:
                     result.add(parent)
                     pending.append(parent)
-                    old = self.services[parent]
-                    self.services[parent] = ServiceState(parent, old.config, old.servers)
+                    former = self.services[parent]
+                    self._forget_failures(former.owner, former.middlewares)
+                    self._renew(parent, former.config, endpoints)
+            pause()
         return result
 
-    def _update_routers(self, names: Iterable[str], changes: Changes, pause: Pause, before: Runtime) -> set[str]:
+    def _update_routers(self, names: Iterable[str], pause: Pause, before: Runtime) -> set[str]:
         """Compile the named routers again; return the names of all states that went, came or changed."""
         touched: set[str] = set()
-        names = families_of(names, (before.children, self.children), before.configured | self.configured)
-        for name in names:
+        names, families = self._with_renamed(names, before, pause), (before.children, self.children)
+        names = families_of(names, families, (before.configured, self.configured))
+        if not names:
+            return touched
+        self.routers = self.routers.copy()
+        for name in paced(names, pause):
             for copy in before._copies(name, before.configured.get(name)):
                 touched.add(copy.name)
-            touched.add(name)
-        for name in touched:
-            self._forget_failures(self.routers.pop(name, None))
+            if name in before.configured:  # what is not may be what another router's copy is called
+                touched.add(name)
+        for name in paced(touched, pause):
+            former = self.routers.pop(name, None)
+            if former is not None:
+                self._forget_failures(former.name, former.middlewares)
         builders = self._builders()
         for name in sorted(names):
             for copy in self._copies(name, self.configured.get(name)):
                 self.routers[copy.name] = build_router(copy, name, builders)
                 touched.add(copy.name)
             pause()
-        for name in names:
+        for name in paced(names, pause):
             if name in self.configured and self.configured[name].parent_refs:
                 self.routers[name] = builders.built.get(name) or build_unreachable(name, builders)
         return touched
 
-    def _update_configured(self, changes: Mapping[str, Router | None], before: Runtime) -> None:
+    def _with_renamed(self, names: Iterable[str], before: Runtime, pause: Pause) -> set[str]:
+        """With the routers whose copies may be called otherwise, since another came or went."""
+        found = set(names)
+        for name in paced(list(found), pause):
+            if (name in self.configured) != (name in before.configured):
+                found.update(other for other in self.copy_names.touched_by(name) if other in self.configured)
+        return found
+
+    def _update_configured(self, changes: Mapping[str, Router | None], before: Runtime, pause: Pause) -> None:
         has_family = False
-        for name, config in changes.items():
+        if changes:
+            self.configured = self.configured.copy()
+        for name, config in paced(changes.items(), pause):
             old = self.configured.pop(name, None)
             if config is not None:
                 self.configured[name] = config
@@ -288,13 +302,11 @@ class Runtime:
         services = ServiceBuilder(self.services, where.internal, self.transports, chains, where.health)
         return Builders(where, services, chains, self.tls, self.configured, self.children, {})
 
-    def _forget_failures(self, router: RouterState | None) -> None:
-        """What middlewares could not be built for the router is not true any more."""
-        if router is None:
-            return
-        for name in router.middlewares:
+    def _forget_failures(self, owner: str, middlewares: Iterable[str]) -> None:
+        """That some of these could not be built for the router or service is not true any more."""
+        for name in middlewares:
             if name in self.middlewares:
-                self.middlewares[name].failures.pop(router.name, None)
+                self.middlewares[name].failures.pop(owner, None)
 
     def attached_as(self, name: str) -> list[str]:
         """Names of the copies that the router configured as `name` is attached as; its own if there are none."""
@@ -304,47 +316,10 @@ class Runtime:
         if config is None:
             return ()
         where = self.environment
-        return copies(name, config, where.default_entry_points, where.models, self.books)
+        return copies(name, config, where.default_entry_points, where.models, self.books, self._copy_name)
 
-
-def _updated_tables(
-    tables: Mapping[str, RoutingTable],
-    old: Runtime,
-    new: Runtime,
-    names: Iterable[str],
-    mounted: Callable[[RouterState | None], Sequence[str]],
-) -> dict[str, RoutingTable]:
-    """`tables` with the routes of `names` exchanged; one that nothing touched stays the same object."""
-    removed: dict[str, set[str]] = {}
-    added: dict[str, list[Route]] = {}
-    for name in names:
-        for entry_point in mounted(old.routers.get(name)):
-            removed.setdefault(entry_point, set()).add(name)
-        state = new.routers.get(name)
-        for entry_point in mounted(state):
-            assert state is not None
-            assert state.route is not None
-            added.setdefault(entry_point, []).append(state.route)
-    updated = dict(tables)
-    for entry_point in removed.keys() | added.keys():
-        updated[entry_point] = updated[entry_point].replaced(
-            removed.get(entry_point, ()), added.get(entry_point, ())
-        )
-    return updated
-
-
-def _mounted(state: RouterState | None) -> Sequence[str]:
-    """Entry points whose plaintext table holds the router; one with `tls` never answers plaintext."""
-    if state is None or state.route is None or state.critical or state.config.tls is not None:
-        return ()
-    return state.using
-
-
-def _mounted_secure(state: RouterState | None) -> Sequence[str]:
-    """Entry points whose table for TLS holds the router."""
-    if state is None or state.route is None or state.critical or state.config.tls is None:
-        return ()
-    return state.using
+    def _copy_name(self, usual: str, source: str) -> str:
+        return self.copy_names.name_of(usual, source, self.configured)
 
 
 def shown_certificates(runtime: Runtime) -> list[Certificate]:

@@ -7,7 +7,7 @@ made when a router first asks for them, as the original does, so an unused broke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from config.http import Failover, LoadBalancer, Mirroring, Server, Service, Weighted, WeightedEntry
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
@@ -68,6 +68,11 @@ class ServiceState:
         self.errors: list[str] = []
 
     @property
+    def owner(self) -> str:
+        """As what it has its middlewares."""
+        return f"service:{self.name}"
+
+    @property
     def transport(self) -> str:
         """Qualified name of the servers transport that a load balancer uses, empty for other services."""
         balancer = self.config.load_balancer
@@ -88,19 +93,41 @@ class ServiceState:
         """Qualified names of the services this one sends requests to."""
         return [resolve_reference(name, self.name) for name in references(self.config)] + list(self.asked)
 
-    def with_servers(self, servers: list[Server]) -> tuple[ServiceState, Servers]:
-        """A twin whose load balancer lives on, and what that is to be given. Raises BuildError."""
-        assert self.balanced is not None
+    def swapped(self, servers: list[Server]) -> Swap | None:
+        """What it takes to give the living service other servers; None if it has to be built, or built again.
+
+        One that was not built yet may be by the very change that brings the servers: it must not begin with the
+        old ones.
+        """
+        if self.balanced is None:
+            return None
         assert self.config.load_balancer is not None
-        twin = ServiceState(self.name, self.config, servers)
-        twin.handler, twin.balanced, twin.monitor = self.handler, self.balanced, self.monitor
-        twin.middlewares, twin.asked, twin.built, twin.errors = self.middlewares, self.asked, True, self.errors
         before = self.balanced.balancer
         passive = self.monitor.passive if self.monitor is not None else None
-        return twin, Servers(self.name, self.config.load_balancer, servers, before, passive)
+        try:
+            fresh = Servers(self.name, self.config.load_balancer, servers, before, passive)
+        except BuildError:
+            return None
+        return Swap(self, servers, fresh)
 
     def __repr__(self) -> str:
         return f"<ServiceState {self.name} {'; '.join(self.errors) or 'ok'}>"
+
+
+class Swap(NamedTuple):
+    """Other servers for a service that lives on."""
+
+    state: ServiceState
+    servers: list[Server]
+    fresh: Servers
+
+    def carry_out(self) -> None:
+        state = self.state
+        state.servers = self.servers
+        assert state.balanced is not None
+        state.balanced.balancer = self.fresh
+        if state.monitor is not None:
+            state.monitor.refresh()
 
 
 def references(config: Service) -> Iterator[str]:
@@ -200,8 +227,7 @@ class ServiceBuilder:
             state.asked.add(name)
             return self.handler(name, above)
 
-        owner = f"service:{state.name}"
-        wrap = self._chains.build(state.config.middlewares, owner, state.name, service, state.middlewares)
+        wrap = self._chains.build(state.config.middlewares, state.owner, state.name, service, state.middlewares)
         return wrap(handler) if wrap is not None else handler
 
     def _load_balancer(self, state: ServiceState, config: LoadBalancer) -> ServiceHandler:
@@ -260,10 +286,15 @@ class ServiceBuilder:
 
     def _failover(self, name: str, config: Failover, above: tuple[str, ...]) -> Handler:
         main = self.handler(resolve_reference(config.service, name), above)
-        fallback = self.handler(resolve_reference(config.fallback, name), above)
         is_up = self._state_of(resolve_reference(config.service, name))
-        errors = config.errors
-        if errors is not None and errors.status:
+        errors = config.errors if config.errors is not None and config.errors.status else None
+        if errors is None and is_up is None:
+            raise BuildError(
+                f"cannot register {config.service} as updater for {name}: "
+                "healthCheck not enabled in config for this WRR service"
+            )
+        fallback = self.handler(resolve_reference(config.fallback, name), above)
+        if errors is not None:
             try:
                 ranges = [parse_range(text) for text in errors.status]
             except BuildError as error:
@@ -272,11 +303,7 @@ class ServiceBuilder:
                 ) from error
             limit = errors.max_request_body_bytes
             return ErrorFailoverHandler(main, fallback, ranges, limit, is_up or (lambda: True))
-        if is_up is None:
-            raise BuildError(
-                f"cannot register {config.service} as updater for {name}: "
-                "healthCheck not enabled in config for this WRR service"
-            )
+        assert is_up is not None
         return FailoverHandler(main, fallback, is_up)
 
     def _state_of(self, name: str) -> Callable[[], bool] | None:

@@ -37,11 +37,13 @@ class Entry(Protocol):
 class TimerWheel:
     """Runs in the hub. It ticks only while it has users, so that an idle worker sleeps."""
 
-    __slots__ = ("_buckets", "_clock", "_hooks", "_origin", "_timer", "_users", "tick")
+    __slots__ = ("_buckets", "_clock", "_entered", "_hooks", "_origin", "_timer", "_users", "tick")
 
     def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._buckets: list[set[Entry]] = [set() for _ in range(_BUCKETS)]
         self._clock = clock
+        self._entered = 0
+        """How many entries the buckets hold."""
         self._origin = clock()
         self._hooks: list[Callable[[], None]] = []
         self._timer = loop.timer(GRANULARITY_SECONDS, GRANULARITY_SECONDS, ref=False)
@@ -80,11 +82,13 @@ class TimerWheel:
         tick = min(max(tick, self.tick + 1), self.tick + _MASK)
         entry.scheduled = tick
         self._buckets[tick & _MASK].add(entry)
+        self._entered += 1
 
     def forget(self, entry: Entry) -> None:
         """Take `entry` out; no effect if it is not in."""
         if entry.scheduled != NEVER:
             self._buckets[entry.scheduled & _MASK].discard(entry)
+            self._entered -= 1
             entry.scheduled = NEVER
 
     def advance(self) -> None:
@@ -100,6 +104,8 @@ class TimerWheel:
         self._run_hooks()
 
     def _look_at(self, bucket: set[Entry]) -> None:
+        """All of a bucket that has been taken out; those of it that are forgotten meanwhile are not in any."""
+        self._entered -= len(bucket)
         for entry in bucket:
             entry.scheduled = NEVER
         for entry in bucket:
@@ -111,7 +117,7 @@ class TimerWheel:
         """The wheel stood still: entries left in it would be passed over for a whole turn."""
         self.tick = self._now()
         self._run_hooks()
-        if any(self._buckets):
+        if self._entered:
             left = set().union(*self._buckets)
             self._buckets = [set() for _ in range(_BUCKETS)]
             self._look_at(left)

@@ -16,7 +16,7 @@ import msgspec
 from config import tls as config
 from tls import options as judge
 from tls.certificates import Certificate, CertificateError
-from tls.options import OptionError, TLSSettings
+from tls.options import Admission, OptionError, TLSSettings
 from tls.selection import DEFAULT_OPTION
 from tls.store import Bundle, CertificateStore
 
@@ -58,7 +58,7 @@ class TLSState:
         self.store = CertificateStore(default=generated)
 
     def updated(self, changes: TLSChanges, pause: Callable[[], None]) -> tuple[TLSState, set[str]]:
-        """The next state, and the options that came, went, broke or were mended: their routers need a new look."""
+        """The next state, and the options whose routers need a new look: come, gone, broken, letting in others."""
         if not changes:
             return self, set()
         new = TLSState.__new__(TLSState)
@@ -76,6 +76,11 @@ class TLSState:
             return ""
         error = self.errors.get(option)
         return f"building TLS config: {error}" if error else f"unknown TLS options: {option}"
+
+    def admission(self, option: str) -> Admission | None:
+        """Whom the option lets in; None if it cannot be used."""
+        settings = self.settings.get(option)
+        return settings.admission if settings is not None else None
 
     def _with_certificates(
         self, new: TLSState, changes: Mapping[str, config.StoredCertificate | None], pause: Callable[[], None]
@@ -129,7 +134,11 @@ class TLSState:
                 self.settings[name] = _settings(name, options)
             except OptionError as error:
                 self.errors[name] = str(error)
-        return {name for name in changes if self.problem(name) != old.problem(name)}
+        return {
+            name
+            for name in changes
+            if self.problem(name) != old.problem(name) or self.admission(name) != old.admission(name)
+        }
 
     def __repr__(self) -> str:
         return f"<TLSState {self.store!r}, options {', '.join(sorted(self.settings))}>"

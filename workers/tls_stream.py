@@ -216,6 +216,10 @@ class TLSStream(Stream):
         self._say_farewell()
         super().shutdown_write()
 
+    def shutdown_and_drain(self) -> None:
+        self.shutdown_write()
+        self.stop_reading()
+
     def reset(self) -> None:
         self._farewell = False
         super().reset()

@@ -11,6 +11,7 @@ from typing import Any
 from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
+from workers import greenlets
 from workers.splice import SpliceRefused, move_bulk
 from workers.stream import READ_BYTES, Stream, StreamError
 from workers.timers import NEVER, TimerWheel
@@ -40,16 +41,18 @@ class Tunnel:
 
     def run(self) -> None:
         """Carry until it is over. The streams are left to their owners, to be closed."""
-        self._hub.loop.run_callback(greenlet(self._to_server, self._hub).switch)
+        greenlets.start(Tunnel._to_server, self)
         self._carry(self._upstream, self._client)
         if self._directions:
             self._waiting = getcurrent()
             self._hub.switch()
 
     def _to_server(self) -> None:
-        self._carry(self._client, self._upstream)
-        if self._waiting is not None:
-            self._hub.loop.run_callback(self._waiting.switch)
+        try:
+            self._carry(self._client, self._upstream)
+        finally:  # also of what nobody has thought of: the other one must not wait for ever
+            if self._waiting is not None:
+                self._hub.loop.run_callback(self._waiting.switch)
 
     def _carry(self, source: Stream, target: Stream) -> None:
         try:
@@ -59,24 +62,28 @@ class Tunnel:
             target.shutdown()
         else:
             if self._directions > 1:  # else the close that follows says it
-                target.shutdown_write()
-                self._limit(target)
+                self._end(target)
         finally:
             self._directions -= 1
 
-    def _limit(self, other: Stream) -> None:
-        """The one direction is over; how long may the other go on?"""
+    def _end(self, other: Stream) -> None:
+        """Nothing more comes for `other`; how long may the other direction go on?"""
         if self._delay_seconds == 0:
-            other.stop_reading()
-        elif self._delay_seconds > 0:
+            other.shutdown_and_drain()
+            return
+        other.shutdown_write()
+        if self._delay_seconds > 0:
             other.set_read_deadline(other.wheel.tick + TimerWheel.ticks(self._delay_seconds))
 
 
 def _copy(source: Stream, target: Stream) -> None:
     """Until the end of `source`; raises StreamError."""
-    may_splice = type(source) is Stream and type(target) is Stream
-    while data := source.read():
-        target.write(data)
+    is_plain = may_splice = type(source) is Stream and type(target) is Stream
+    while True:
+        data, sent = source.pass_on(target) if is_plain else (source.read(), 0)
+        if not data:
+            return
+        target.write(memoryview(data)[sent:] if sent else data)
         if may_splice and len(data) == READ_BYTES:
             try:
                 move_bulk(source, target)

@@ -13,19 +13,21 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import importlib
 import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import gevent
 import gevent.event
 from gunicorn.workers.base import Worker
 
 from config.cells import Cells
+from config.collecting import Collector
 from config.control_page import Cell, ControlPage, Slot
 from config.generation import GenerationRefused
 from config.logs import reopen_logs
@@ -41,6 +43,14 @@ _IGNORED: Final = ("HUP", "USR2", "WINCH", "TTIN", "TTOU")
 """Meant for the master alone; a terminal or a careless kill sends them to the whole group."""
 
 log = logging.getLogger(__name__)
+
+
+class QuicPlace(NamedTuple):
+    """Where a worker stands among those that serve HTTP/3; `ways`: entry and exit by slot (`master.relays`)."""
+
+    lane: int
+    slot: int
+    ways: Mapping[int, tuple[socket.socket, socket.socket]]
 
 
 class Plane(Protocol):
@@ -63,18 +73,29 @@ class PlaneFactory(Protocol):
         log: logging.Logger,
         *,
         shared: SharedState,
+        quic: QuicPlace | None = None,
     ) -> Plane: ...
 
 
 def data_plane() -> PlaneFactory:
     """The real data plane. Called before the fork, so that all its modules are loaded once.
 
-    Ticket keys and the certificate of last resort are made here: they are the same for all workers to come.
+    Ticket keys and the certificate of last resort are made here: they are the same for all workers to come. So is
+    the parser of rules, which takes some 50 ms that no worker should be away for.
     """
+    from config import rules
     from workers.dataplane import DataPlane
     from workers.tls_engine import TLSEngine
 
+    rules.parse("Path(`/`)")
+
     return functools.partial(DataPlane, tls=TLSEngine())
+
+
+def load_http3() -> None:
+    """Import what HTTP/3 needs, so that workers share its memory. Called before a fork, and before root is
+    given up where that is to come. Raises ImportError without the extra."""
+    importlib.import_module("workers.http3.servers")
 
 
 def load_hub_classes() -> None:
@@ -140,14 +161,19 @@ class GeventWorker(Worker):
         page: ControlPage,
         cells: Cells,
         generation: int,
+        ways: Mapping[int, tuple[socket.socket, socket.socket]] | None = None,
     ) -> None:
-        """In the child, before init_process: what to serve, where, and the newest generation (-1: none)."""
+        """In the child, before init_process: what to serve, where, and the newest generation (-1: none).
+
+        `ways`: entry and exit of those to other workers, by slot; only used with HTTP/3.
+        """
         self._factory = factory
         self._static = static
         self._listeners = listeners
         self._page = page
         self._cells = cells
         self._generation = generation
+        self._ways = ways or {}
 
     def init_process(self) -> None:
         """Serve until told to stop. Signals are blocked until the hub handles them."""
@@ -155,13 +181,17 @@ class GeventWorker(Worker):
         self.master_channel.setblocking(False)
         self._finished = gevent.event.Event()
         self._is_draining = self._is_ending = False
+        self._collector = Collector()
         self.init_signals()
         hub = gevent.get_hub()
         beat = hub.loop.timer(0, BEAT_SECONDS)
         beat.start(self.notify)
         self.notify()
         shared = SharedState(self._cells, self.slot.index)
-        self._plane = self._factory(self._static, self._listeners, self._page, self.slot, log, shared=shared)
+        more = {"quic": QuicPlace(self.lane, self.slot.index, self._ways)} if self._ways else {}
+        self._plane = self._factory(
+            self._static, self._listeners, self._page, self.slot, log, shared=shared, **more
+        )
         if self._generation >= 0:
             self._apply(self._generation)
         if not self._is_ending:  # told to go while the generation was applied: all may be closed already
@@ -250,7 +280,8 @@ class GeventWorker(Worker):
     def _apply(self, descriptor: int) -> None:
         """Put it in force and close it. Where that fails the last good one stays, and the log says so."""
         try:
-            self._plane.apply(descriptor)
+            with self._collector.change():
+                self._plane.apply(descriptor)
         except GenerationRefused as error:
             log.error("generation refused", extra={"error": error})
         except Exception:

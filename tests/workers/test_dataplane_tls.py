@@ -225,7 +225,7 @@ def _certificates(pairs: dict[str, config.StoredCertificate | None]) -> Any:
 
 @pytest.mark.behaviour("DP-108")
 def test_requests_are_held_against_their_connection(worker: Worker, with_certificate: ssl.SSLContext) -> None:
-    """ADV-C-1: the name in the handshake and the one in the request."""
+    """ADV-C: the name in the handshake and the one in the request."""
     worker.apply(
         {
             "a": route("Host(`a.test`)"),
@@ -249,7 +249,7 @@ def test_requests_are_held_against_their_connection(worker: Worker, with_certifi
 
 @pytest.mark.parametrize("host", ["M.test", "m.test.", "M.TEST.", "m.test:443", "m.test.:8443"])
 def test_no_spelling_of_a_host_slips_past_its_option(worker: Worker, host: str) -> None:
-    """ADV-C-2."""
+    """ADV-C."""
     worker.apply({"a": route("Host(`a.test`)"), "m": route("Host(`m.test`)", "mtls")}, options={"mtls": MTLS})
     assert worker.ask("a.test", host).status in (421, 404)
     assert worker.ask(None, host).status in (421, 404)
@@ -258,7 +258,7 @@ def test_no_spelling_of_a_host_slips_past_its_option(worker: Worker, host: str) 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
 @pytest.mark.parametrize("name", ["m.test", "M.TEST", "m.test.", "x.w.test"])
 def test_a_client_without_a_certificate_is_turned_away(worker: Worker, version: ssl.TLSVersion, name: str) -> None:
-    """ADV-C-3: with TLS 1.3 the alert comes with the first read."""
+    """ADV-C: with TLS 1.3 the alert comes with the first read."""
     routers = {"m": route("Host(`m.test`)", "mtls"), "w": route("Host(`*.w.test`)", "mtls")}
     worker.apply(routers, options={"mtls": MTLS})
     with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
@@ -266,7 +266,7 @@ def test_a_client_without_a_certificate_is_turned_away(worker: Worker, version: 
 
 
 def test_a_session_of_one_option_is_nothing_to_another(worker: Worker) -> None:
-    """ADV-C-4."""
+    """ADV-C."""
     routers = {"a": route("Host(`a.test`)"), "m": route("Host(`m.test`)", "mtls")}
     worker.apply(routers, options={"mtls": MTLS})
     for version in (TLS12, TLS13):
@@ -300,7 +300,7 @@ def test_a_quarrel_is_served_with_the_default(worker: Worker) -> None:
 
 @pytest.mark.behaviour("DP-110")
 def test_unknown_and_broken_options_close_their_hosts(worker: Worker) -> None:
-    """ADV-C-5: what is missing, broken or empty never becomes something weaker."""
+    """ADV-C: what is missing, broken or empty never becomes something weaker."""
     worker.apply(
         {
             "u": route("Host(`u.test`)", "gone"),
@@ -341,6 +341,21 @@ def test_an_option_that_changes_while_a_connection_lives(worker: Worker) -> None
     worker.apply({"a": route("Host(`a.test`)", "o")}, options={"o": config.TLSOptions()})
     assert client.get(host=b"a.test").status == 421
     assert worker.ask("a.test", "a.test").status == 200
+
+
+@pytest.mark.behaviour("ADV-C-7")
+@pytest.mark.parametrize("name", ["o", "default"])
+def test_an_option_that_lets_in_others_while_a_connection_lives(worker: Worker, name: str) -> None:
+    routers = {"a": route("Host(`a.test`)", name), "b": route("Host(`b.test`)")}
+    worker.apply(routers, options={name: config.TLSOptions()})
+    client = worker.connect("a.test")
+    assert client.get(host=b"a.test").status == 200
+    worker.apply(routers, options={name: config.TLSOptions(min_version="VersionTLS13")})
+    assert client.get(host=b"a.test").status == 200, "it is let in as before"
+    worker.apply(routers, options={name: MTLS})
+    assert client.get(host=b"a.test").status == 421
+    worker.apply(routers, options={name: config.TLSOptions()})
+    assert client.get(host=b"a.test").status == 200
 
 
 def test_no_key_is_shown_by_mistake(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:

@@ -167,7 +167,7 @@ def test_peer_address_of_a_dual_stack_socket(family: str) -> None:
 
 
 def test_stopping_while_no_descriptor_is_left() -> None:
-    """ADV-F-10: the drain goes on."""
+    """ADV-F: the drain goes on."""
     with Stage(handler=respond()) as stage:
         exhausted = Exhausted(stage.listener)
         stage.server._listener = exhausted  # type: ignore[assignment]

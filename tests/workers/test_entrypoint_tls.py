@@ -17,6 +17,7 @@ from tests.playbook import Client, Stage, respond
 from tests.tls.handshakes import client_context as threads_context
 from tests.waiting import wait_until
 from tests.workers.secure import TLS12, TLS13, authority, client_context, engine, settings, table
+from tls.options import ClientAuthType
 from workers.exchange import Exchange
 from workers.opening import Opening
 from workers.tls_engine import TLSEngine
@@ -54,7 +55,7 @@ def test_plaintext_and_tls_on_one_port(version: ssl.TLSVersion) -> None:
         secure = here.secure_client(client_context(only=version), "a.test")
         assert [secure.get().status for _ in range(3)] == [200, 200, 200]
         assert here.request.is_tls
-        assert here.request.client.tls_option == "default"
+        assert here.request.client.admission == ("default", ClientAuthType.NONE, ())
         assert here.request.client.tls is not None
 
 
@@ -83,7 +84,7 @@ def test_each_has_its_own_table() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
 def test_a_hello_in_pieces(size: int) -> None:
-    """ADV-C-7: no part of a fragmented ClientHello is ever taken for one without a server name."""
+    """ADV-C: no part of a fragmented ClientHello is ever taken for one without a server name."""
     strict = settings("strict", sni_strict=True)
     with stage(tls_table=table(options=[strict], hosts={"a.test": "strict"})) as here:
         client = here.client()
@@ -234,7 +235,7 @@ def opening_at(here: Stage, tls: bool) -> Callable[[], bool]:
 )
 @pytest.mark.behaviour("ADV-F-4")
 def test_a_client_that_stalls_before_the_end_of_its_hello_is_closed(sent: bytes) -> None:
-    """ADV-F-4."""
+    """ADV-F."""
     with stage(options=timeouts()) as here:
         client = here.client()
         client.send(sent)
@@ -263,7 +264,7 @@ def test_a_hello_of_one_byte_a_second_is_cut_at_the_deadline() -> None:
 @pytest.mark.parametrize(("read", "write", "limit"), [(5, 0, 5), (60, 3, 3), (2, 9, 2), (0, 4, 4)])
 @pytest.mark.behaviour("ADV-F-4")
 def test_a_client_that_stalls_in_the_handshake_is_closed(read: float, write: float, limit: float) -> None:
-    """ADV-F-5: the smaller of both limits counts."""
+    """ADV-F: the smaller of both limits counts."""
     with stage(options=timeouts(read, write)) as here:
         client = here.client()
         client.send(hello())
@@ -284,7 +285,7 @@ def test_a_client_that_says_nothing_after_the_handshake_is_closed() -> None:
 
 @pytest.mark.behaviour("ADV-F-4")
 def test_stalled_handshakes_hold_up_nobody() -> None:
-    """ADV-F-6."""
+    """ADV-F."""
     with stage() as here:
         stalled = [here.client() for _ in range(50)]
         for position, client in enumerate(stalled):

@@ -44,7 +44,7 @@ def test_encoded_characters(path: bytes, refused: bool) -> None:
 @pytest.mark.behaviour("DP-20")
 @pytest.mark.parametrize("escape", [b"%2f", b"%5C", b"\\", b"%00", b"%3b", b"%25", b"%252F", b"%3f", b"%23"])
 def test_any_spelling_is_refused_on_the_wire(escape: bytes) -> None:
-    """ADV-A-3: also a raw backslash, which is forwarded escaped."""
+    """ADV-A: also a raw backslash, which is forwarded escaped."""
     with Stage(handler=encoded_character_check(NONE)(respond())) as stage:
         client = stage.client()
         refused = client.get(b"/a" + escape + b"b")

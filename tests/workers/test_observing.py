@@ -108,7 +108,8 @@ def test_what_is_refused_before_any_router_is_not_seen(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     refused, star = Observed(), Observed(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
     refused.request.refusal = MISSING_HOST
-    for exchange in (refused, star):
+    fragments = [Observed(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target) for target in (b"/a#b", b"http://a/#b")]
+    for exchange in (refused, star, *fragments):
         stage.observer.begin(exchange)
         exchange.status = 400
         stage.observer.end(exchange)

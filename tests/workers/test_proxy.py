@@ -48,7 +48,7 @@ def test_http_1_0_without_host_gets_the_servers() -> None:
 @pytest.mark.behaviour("DP-12")
 @pytest.mark.behaviour("ADV-D-4")
 def test_connect_is_501_and_ends_the_connection() -> None:
-    """ADV-D-5"""
+    """ADV-D"""
     with Stage(echo) as stage:
         client = stage.client()
         client.send(b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n")
@@ -116,7 +116,7 @@ def test_chunked_body_in_pieces() -> None:
 
 @pytest.mark.parametrize("bad", [b"3\r\nabcX", b"zz\r\n", b"3\nabc\r\n"])
 def test_malformed_chunks_are_400_and_end_both_connections(bad: bytes) -> None:
-    """ADV-D-6"""
+    """ADV-D"""
     seen: list[bytes] = []
 
     def server(peer: Peer) -> None:
@@ -337,7 +337,7 @@ def test_response_cut_short_cuts_the_client() -> None:
 
 @pytest.mark.parametrize("tail", [b"", b"5\r\nabc", b"zz\r\n"], ids=["end", "cut chunk", "nonsense"])
 def test_chunked_response_cut_short_has_no_last_chunk(tail: bytes) -> None:
-    """ADV-D-7"""
+    """ADV-D"""
 
     def server(peer: Peer) -> None:
         peer.read_head()
@@ -487,7 +487,7 @@ def test_responses_without_body(status: int) -> None:
 
 @pytest.mark.behaviour("ADV-D-3")
 def test_surplus_bytes_never_meet_the_next_request() -> None:
-    """ADV-D-8: response poisoning."""
+    """ADV-D: response poisoning."""
     poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
     with Stage(answering(OK + poison)) as stage:
         client = stage.client()
@@ -498,7 +498,7 @@ def test_surplus_bytes_never_meet_the_next_request() -> None:
 
 
 def test_bytes_behind_a_head_response_never_meet_the_next_request() -> None:
-    """ADV-D-9"""
+    """ADV-D"""
     with Stage(answering(b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil")) as stage:
         client = stage.client()
         assert client.get().status == 204
@@ -509,7 +509,7 @@ def test_bytes_behind_a_head_response_never_meet_the_next_request() -> None:
 
 
 def test_late_bytes_on_an_idle_connection_discard_it() -> None:
-    """ADV-D-10"""
+    """ADV-D"""
 
     def server(peer: Peer) -> None:
         peer.read_head()
@@ -752,7 +752,7 @@ def test_client_that_leaves_in_the_response_closes_the_server() -> None:
 
 
 def test_memory_stays_flat_where_the_client_does_not_read() -> None:
-    """ADV-F-4: a fast server is slowed down to its client."""
+    """ADV-F: a fast server is slowed down to its client."""
     sent = 0
 
     def server(peer: Peer) -> None:
@@ -776,7 +776,7 @@ def test_memory_stays_flat_where_the_client_does_not_read() -> None:
 
 
 def test_memory_stays_flat_where_the_server_does_not_read() -> None:
-    """ADV-F-5"""
+    """ADV-F"""
 
     def server(peer: Peer) -> None:
         peer.read_head()

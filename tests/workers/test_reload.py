@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+import gevent
 import pytest
+from gevent import get_hub
 
 from config.findings import Finding
 from config.generation import (
@@ -18,6 +20,7 @@ from config.generation import (
     write_generation,
 )
 from config.http import Router, Server, Service
+from tests.waiting import wait_until
 from tests.workers.fakes import balancer, environment, router, servers
 from workers.reload import Reloader
 from workers.runtime import Runtime
@@ -83,6 +86,36 @@ def test_only_what_changed_is_compiled_again(bench: Bench) -> None:
     assert fresh == [name]
 
 
+def test_other_servers_of_one_service_leave_everything_else_as_it_is(bench: Bench) -> None:
+    def one_more(number: int, ports: tuple[int, ...]) -> int:
+        """All endpoints in one shard, as neighbours of a changed service are."""
+        key, value = SectionKey("endpoints", 0), {"s" + P: servers(*ports), "t" + P: servers(8)}
+        routing = RoutingShard(routers=ROUTES, services={name + P: balancer() for name in "st"})
+        meta = Meta(number=number, created_unix_seconds=1.0)
+        values = {key: value, SectionKey("routing", 0): routing, SectionKey("meta", 0): meta}
+        return write_generation(
+            number, [(key, body := encode_section(one), digest_of(body)) for key, one in values.items()]
+        )
+
+    bench.apply(one_more(1, (1, 2)))
+    first = bench.reloader.runtime
+    neighbour, kept = first.endpoints["t" + P], first.services["s" + P].balanced
+    assert kept is not None
+    before, stays = kept.balancer, kept.balancer.candidates[1]
+    bench.apply(one_more(2, (2, 3)))
+    second = bench.reloader.runtime
+    assert kept.balancer is not before
+    assert kept.balancer.candidates[0] is stays, "what is known of a server that stays is kept"
+    assert second.services["s" + P].servers == servers(2, 3)
+    assert second.endpoints["t" + P] is neighbour
+    shared = ("configured", "routers", "services", "middlewares", "tables", "books", "monitors", "tcp")
+    assert {name for name in shared if getattr(second, name) is getattr(first, name)} >= {*shared} - {
+        "tables",
+        "books",
+    }
+    assert second.tables["web"] is first.tables["web"]
+
+
 def test_what_is_gone_is_gone(bench: Bench) -> None:
     bench.apply(generation(1, ROUTES, SERVICES, ENDPOINTS))
     bench.apply(generation(2, {}, {}, {}))
@@ -145,7 +178,9 @@ def test_findings_are_decoded_when_asked_for(bench: Bench) -> None:
 
 def test_generations_are_not_held_for_ever(bench: Bench) -> None:
     bench.apply(with_findings(1, finding("a")))
+    bench.apply(with_findings(2, finding("a", "2")))
+    get_hub().threadpool.join()
     before = len(os.listdir("/proc/self/fd"))
-    for number in range(2, 20):
+    for number in range(3, 20):
         bench.apply(with_findings(number, finding("a", str(number))))
-    assert len(os.listdir("/proc/self/fd")) == before
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) == before, pause=gevent.sleep)  # closed by a thread

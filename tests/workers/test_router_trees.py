@@ -142,5 +142,5 @@ def test_servers_of_a_childs_service_heal_it() -> None:
 def test_families() -> None:
     configured = {"a@p": router(), "b@p": under("a"), "c@p": under("b"), "d@p": router(), "e@p": under("d")}
     index = children_of(configured)
-    assert families_of({"b@p"}, (index,), configured) == {"a@p", "b@p", "c@p"}
-    assert families_of({"d@p"}, ({}, index), configured) == {"d@p", "e@p"}
+    assert families_of({"b@p"}, (index,), (configured,)) == {"a@p", "b@p", "c@p"}
+    assert families_of({"d@p"}, ({}, index), (configured,)) == {"d@p", "e@p"}

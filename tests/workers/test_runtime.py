@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from config.http import (
     HighestRandomWeight,
     Mirror,
     Mirroring,
+    PassiveHealthCheck,
     Router,
     RouterTLS,
     Server,
@@ -453,6 +455,59 @@ def test_a_service_that_nothing_can_reach_is_not_watched() -> None:
     assert len(where.health._watched) == 1
     second.updated(3, Changes(services={"s" + P: None}), lambda: None)
     assert not where.health._watched
+
+
+def test_servers_are_watched_while_some_router_leads_to_them() -> None:
+    """As in the original: what no router uses is not asked how it is."""
+    where = environment()
+    checked = balancer(health_check=HealthCheck(path="/", interval="1h"))
+    parts: dict[str, Service | None] = {"s": checked, "w": weighted("s"), "t": balancer()}
+    made = runtime({"r": router(service="s")}, parts, {"s": servers(1)}, where)
+
+    def watched_with(service: str) -> int:
+        nonlocal made
+        changes = Changes(routers={"r" + P: router(service=service)})
+        made = made.updated(made.number + 1, changes, lambda: None)
+        return len(where.health._watched)
+
+    watched = len(where.health._watched)
+    monitor = made.services["s" + P].monitor
+    assert [watched, *map(watched_with, ("t", "w", "t", "s"))] == [1, 0, 1, 0, 1]
+    assert made.services["s" + P].monitor is monitor, "nothing was built again for that"
+    other = made.updated(9, Changes(endpoints={"s" + P: servers(2)}), lambda: None)
+    assert other.monitors is made.monitors
+    other.updated(10, Changes(routers={"r" + P: None}), lambda: None)
+    assert not where.health._watched
+
+
+def test_what_a_change_replaces_is_freed_without_the_collector() -> None:
+    """Configuration forms no cycles: it is frozen where the collector does not look (config/collecting.py)."""
+    checked = balancer(passive_health_check=PassiveHealthCheck(max_failed_attempts=1, failure_window="1s"))
+    limit = Middleware(rate_limit=RateLimit(average=1, period="1s", burst=1))
+    made = runtime({"r": router(service="w")}, {"s": balancer(), "w": weighted("s")}, {"s": servers(1)})
+    steps = [
+        Changes(endpoints={"s" + P: servers(2, 3)}),
+        Changes(middlewares={"m" + P: limit}, routers={"r" + P: router("Path(`/x`)", "w", middlewares=["m"])}),
+        Changes(services={"s" + P: checked}),
+        Changes(services={"s" + P: balancer(strategy="p2c")}),
+        Changes(services={"w" + P: weighted("s", "s")}),
+        Changes(middlewares={"m" + P: None}),
+        Changes(routers={"r" + P: None}, services={"s" + P: None, "w" + P: None}, endpoints={"s" + P: None}),
+    ]
+    found = []
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for number, changes in enumerate(steps):
+            made = made.updated(number, changes, lambda: None)
+        gc.collect()
+        found = [one for one in gc.garbage if type(one).__module__.startswith(("workers.", "config."))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not found
 
 
 def test_copies_for_entry_points_have_budgets_of_their_own() -> None:

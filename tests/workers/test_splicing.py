@@ -79,7 +79,7 @@ def test_upload_and_what_follows_it(moved: list[int]) -> None:
 
 
 def test_surplus_of_a_server_meets_no_request(moved: list[int]) -> None:
-    """ADV-D-19"""
+    """ADV-D"""
 
     def server(peer: Peer) -> None:
         peer.read_head()

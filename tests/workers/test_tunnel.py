@@ -144,7 +144,7 @@ def test_h2c_upgrade_with_a_plain_server() -> None:
 
 @pytest.mark.parametrize("token", [b"other", b""])
 def test_switch_to_another_protocol_is_500(token: bytes) -> None:
-    """ADV-D-11"""
+    """ADV-D"""
     answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % token
     with Stage(answering(answer)) as stage:
         client = stage.client()

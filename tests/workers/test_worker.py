@@ -20,7 +20,7 @@ from config.generation import GenerationRefused
 from config.static import StaticConfiguration
 from tests.waiting import wait_until
 from workers.shared import SharedState
-from workers.worker import APPLIED, BOOTED, GeventWorker, SlotBeat, load_hub_classes
+from workers.worker import APPLIED, BOOTED, GeventWorker, QuicPlace, SlotBeat, load_hub_classes
 
 # from Python 3.12 on a fork beside the threads of a test runner is warned about; our programs have none
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -94,6 +94,7 @@ class Forked:
             log: logging.Logger,
             *,
             shared: SharedState,
+            quic: QuicPlace | None = None,
         ) -> Notes:
             assert shared.gauge(shared.identity("g")).enter(b"x", 1)
             return Notes(theirs, drain_seconds)
@@ -194,7 +195,7 @@ def test_of_several_waiting_generations_the_newest_is_applied(fork: Callable[...
 
 
 def test_a_generation_arrives_although_no_descriptor_is_left(fork: Callable[..., Forked]) -> None:
-    """ADV-F-12: a flood of connections must not cut the worker off from its configuration."""
+    """ADV-F: a flood of connections must not cut the worker off from its configuration."""
     forked = fork()
     assert forked.told() == "start"
     forked.send("full")

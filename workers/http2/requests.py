@@ -48,14 +48,21 @@ class Http2Request(Request):
 
 
 def request_from(
-    fields: Sequence[Field], end_stream: bool, client: Client, policy: TargetPolicy
+    fields: Sequence[Field],
+    end_stream: bool,
+    client: Client,
+    policy: TargetPolicy,
+    kind: type[Http2Request] = Http2Request,
 ) -> Http2Request | Failure:
-    """An admitted request, or what to answer instead of one that cannot be routed at all. Raises Malformed."""
+    """An admitted request, or what to answer instead of one that cannot be routed at all. Raises Malformed.
+
+    `kind`: what HTTP/3, whose rules are the same (RFC 9114 section 4), makes of it.
+    """
     if len(fields) > MOST_LINES:
         raise Malformed("too many fields")
     if not _are_plain(fields):
         fields = [(name, _clean(value), False) for name, value, _ in fields]
-    request = Http2Request()
+    request = kind()
     request.client = client
     request._query_values = None
     request.headers_touched = request.expect_continue = request.awaits_continue = False

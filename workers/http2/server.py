@@ -17,6 +17,7 @@ from workers.http2.serving import ServingLink
 from workers.linger import linger
 from workers.stream import Stream, StreamBroken, StreamCancelled, StreamError, StreamTimeout
 from workers.timers import NEVER, TimerWheel
+from workers.upstream.own import release
 
 if TYPE_CHECKING:
     from tls.server import ServerConnection as TLSConnection
@@ -78,6 +79,7 @@ class Http2Connection(ServingLink):
             self._give_up("the connection is gone")
             self.outbox.broken = True
             self.stream.close()
+            release(self.client)
 
     def _announce(self) -> None:
         if self.client.tls is not None and not is_modern(self.client.tls):

@@ -85,6 +85,8 @@ class TCPTransport:
 
         The wheel must have a user, so that it ticks.
         """
+        if server.is_tls:
+            self._check_verifiable()
         seconds = self._dial_seconds
         deadline = wheel.tick + TimerWheel.ticks(seconds) if seconds > 0 else NEVER
         addresses = (
@@ -112,12 +114,14 @@ class TCPTransport:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, whole)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, whole)
 
-    def _secured(self, stream: Stream, until: int) -> Stream:
+    def _check_verifiable(self) -> None:
         settings = self._context.settings
         if not settings.server_name and not settings.insecure_skip_verify:
             raise ProxyError(
                 UNREACHABLE, "TLS to a server needs serverName or insecureSkipVerify in its transport"
             )
+
+    def _secured(self, stream: Stream, until: int) -> Stream:
         sock, wheel = stream.sock, stream.wheel
         try:
             secured = TLSStream(sock, wheel, self._context.connect("", sock))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import msgspec
 
 from config.layer4 import TCPMiddleware, TCPRouter, TCPServersTransport, TCPService
+from workers.layer4 import renew_parents
 from workers.tcp.environment import TCPEnvironment
 from workers.tcp.middlewares import TCPMiddlewareState
 from workers.tcp.routers import Parts, TCPRouterState, build_router
@@ -84,23 +85,7 @@ class TCPRuntime:
             for name, state in self.services.items():
                 if state.wanted_transport() in changes.transports:
                     stale.add(name)
-        return self._with_parents(stale)
-
-    def _with_parents(self, stale: set[str]) -> set[str]:
-        """Also what lies above a stale service; all of them are marked to be built anew."""
-        parents: dict[str, list[str]] = {}
-        for state in self.services.values() if stale else ():
-            for child in state.children():
-                parents.setdefault(child, []).append(state.name)
-        pending, result = list(stale), set(stale)
-        while pending:
-            for parent in parents.get(pending.pop(), ()):
-                if parent not in result:
-                    result.add(parent)
-                    pending.append(parent)
-        for name in result & self.services.keys():
-            self.services[name] = TCPServiceState(name, self.services[name].config)
-        return result
+        return renew_parents(self.services, stale, lambda one: TCPServiceState(one.name, one.config))
 
     def _update_middlewares(self, changes: TCPChanges) -> set[str]:
         for name, config in changes.middlewares.items():

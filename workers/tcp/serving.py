@@ -21,9 +21,10 @@ from workers.proxy_protocol import Endpoint
 from workers.sniff import local_address
 from workers.stream import Stream, StreamBroken, StreamError
 from workers.tcp.middlewares import Guards
-from workers.tcp.services import TCPBalancer
+from workers.tcp.services import Target
 from workers.timers import TimerWheel
 from workers.tunnel import Tunnel
+from workers.upstream.balancer import Nested
 
 if TYPE_CHECKING:
     from workers.tcp.table import TCPRoute
@@ -46,7 +47,7 @@ class TCPHandler(NamedTuple):
     """What a route does with a connection: who may come, and where it leads."""
 
     guards: Guards
-    balancer: TCPBalancer
+    balancer: Nested[Target]
 
 
 class Ending(NamedTuple):

@@ -37,15 +37,28 @@ class Addressing:
             _ask_for_destination(sock)
 
     def is_own(self, peer: Peer) -> bool:
-        """The address is this entry point's: what is sent there comes back to us, for ever."""
+        """The address is this entry point's: what is sent there comes back to us."""
         if peer[1] != self.port:
             return False
         ip = plain_ip(peer[0])
         return _is_of_this_machine(ip, self.port) if self.is_wildcard else ip == plain_ip(self.host)
 
-    def leads_back(self, upstream: socket.socket) -> bool:
-        """The connected socket sends to this very entry point."""
-        return self.is_own(upstream.getpeername())
+
+class OwnAddresses:
+    """Those of all UDP entry points of the process tree.
+
+    A server among them may close a circle, of one entry point or of several, whose every turn opens more sessions.
+    A client among them is an invented one: two entry points whose servers answer everything would talk for ever.
+    """
+
+    def __init__(self) -> None:
+        self._points: list[Addressing] = []
+
+    def add(self, point: Addressing) -> None:
+        self._points.append(point)
+
+    def __contains__(self, peer: Peer) -> bool:
+        return any(point.is_own(peer) for point in self._points)
 
 
 def _ask_for_destination(sock: socket.socket) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from gevent import get_hub
 
 from workers.timers import TimerWheel, current_wheel
-from workers.udp.addressing import CONTROL_BYTES, Addressing, Peer, answer_from, destination_of
+from workers.udp.addressing import CONTROL_BYTES, Addressing, OwnAddresses, Peer, answer_from, destination_of
 from workers.udp.backlog import Budget
 from workers.udp.drops import Drop, Drops
 from workers.udp.lease import Lease
@@ -47,7 +47,9 @@ class UDPEntryPointServer:
         names: Names | None = None,
         wheel: TimerWheel | None = None,
         most_sessions: int = MOST_SESSIONS,
+        own: OwnAddresses | None = None,
     ) -> None:
+        """`own`: where other entry points are; this one is added."""
         self.name = name
         self.table: UDPTable = NO_ROUTER
         self.wheel = wheel or current_wheel()
@@ -62,6 +64,8 @@ class UDPEntryPointServer:
         self._socket = sock
         sock.setblocking(False)
         self._addressing = Addressing(sock)
+        self._own = own if own is not None else OwnAddresses()
+        self._own.add(self._addressing)
         self._lease = Lease(sock)
         self._outbox = Outbox(sock, self._lost_answer)
         self._takes_new = True
@@ -172,7 +176,7 @@ class UDPEntryPointServer:
             reason = Drop.NO_ROUTER
         elif not self._takes_new:
             reason = Drop.STOPPING
-        elif not peer[1] or self._addressing.is_own(peer):
+        elif not peer[1] or peer in self._own:
             reason = Drop.FROM_OURSELVES
         else:
             target = self.table.pick()
@@ -223,7 +227,8 @@ class UDPEntryPointServer:
         self.drops.count(Drop.CLIENT_SLOW if error is None else Drop.CLIENT_UNREACHABLE)
 
     def leads_back(self, upstream: socket.socket) -> bool:
-        return self._addressing.leads_back(upstream)
+        """Does the connected socket send to one of our own entry points?"""
+        return upstream.getpeername() in self._own
 
     def ended(self, session: Session) -> None:
         self.sessions.remove(session.key)

@@ -46,6 +46,11 @@ class Lease:
         except OSError:
             return os.getpid()
 
+    @property
+    def holder(self) -> int:
+        """Process id of the one who reads, 0 for nobody."""
+        return self._reader()
+
     def give_up(self) -> None:
         """No effect if another process has it already."""
         if self.is_held():

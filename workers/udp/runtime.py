@@ -13,7 +13,10 @@ from typing import NamedTuple, Protocol
 
 from config.layer4 import UDPRouter, UDPService
 from config.names import resolve_reference
-from workers.udp.services import UDPBalancer, UDPBuildError, UDPServiceBuilder, UDPServiceState, UDPTarget
+from workers.building import BuildError
+from workers.layer4 import renew_parents
+from workers.udp.services import UDPServiceBuilder, UDPServiceState, UDPTarget
+from workers.upstream.balancer import Nested
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ class UDPTable(NamedTuple):
     """What an entry point asks at each new session. Without a balancer there is no router: nothing is served."""
 
     router: str = ""
-    balancer: UDPBalancer | None = None
+    balancer: Nested[UDPTarget] | None = None
 
     def pick(self) -> UDPTarget | None:
         """The server for one new session, None if there is no router or no server."""
@@ -53,7 +56,7 @@ class UDPRouterState:
         self.using: list[str] = []
         self.errors: list[str] = []
         self.critical = False
-        self.balancer: UDPBalancer | None = None
+        self.balancer: Nested[UDPTarget] | None = None
         self.service = resolve_reference(config.service, name) if config.service else ""
         """Qualified name of the service, empty if there is none."""
 
@@ -114,23 +117,7 @@ class UDPRuntime:
             self.services.pop(name, None)
             if config is not None:
                 self.services[name] = UDPServiceState(name, config)
-        return self._with_parents(services)
-
-    def _with_parents(self, changed: Iterable[str]) -> set[str]:
-        """Also what lies above a changed service is marked to be built anew."""
-        pending = list(changed)
-        result = set(pending)
-        parents: dict[str, list[str]] = {}
-        for state in self.services.values() if pending else ():
-            for child in state.children():
-                parents.setdefault(child, []).append(state.name)
-        while pending:
-            for parent in parents.get(pending.pop(), ()):
-                if parent not in result:
-                    result.add(parent)
-                    pending.append(parent)
-                    self.services[parent] = UDPServiceState(parent, self.services[parent].config)
-        return result
+        return renew_parents(self.services, services, lambda one: UDPServiceState(one.name, one.config))
 
     def _update_routers(
         self, names: set[str], routers: Mapping[str, UDPRouter | None], pause: Callable[[], None]
@@ -186,7 +173,7 @@ def build_router(
     else:
         try:
             state.balancer = builder.balancer(state.service)
-        except UDPBuildError as error:
+        except BuildError as error:
             state.fail(str(error))
     return state
 

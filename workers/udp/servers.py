@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from config.static import StaticConfiguration
 from workers.timers import current_wheel
+from workers.udp.addressing import OwnAddresses
 from workers.udp.entrypoint import MOST_SESSIONS, UDPEntryPointServer
 from workers.udp.names import Names
 
@@ -26,10 +27,16 @@ def udp_servers(
         return {}
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most_sessions = max(1, min(MOST_SESSIONS, allowed // (2 * len(own))))
-    names = Names(current_wheel())
+    names, addresses = Names(current_wheel()), OwnAddresses()
     return {
         name: UDPEntryPointServer(
-            name, points[name].udp.timeout_seconds, sockets[name], log, names, most_sessions=most_sessions
+            name,
+            points[name].udp.timeout_seconds,
+            sockets[name],
+            log,
+            names,
+            most_sessions=most_sessions,
+            own=addresses,
         )
         for name in own
     }

@@ -186,7 +186,7 @@ def test_bodies_both_ways(size: int, chunked: bool) -> None:
 
 
 def test_a_client_that_does_not_read_stops_the_server() -> None:
-    """ADV-E-21: no more than a window is kept, and other requests of the same connection go on."""
+    """ADV-E: no more than a window is kept, and other requests of the same connection go on."""
     sent, is_held = [0], []
 
     def talk(peer: Http2Peer) -> None:
@@ -626,7 +626,7 @@ def test_a_silent_server_is_asked_whether_it_is_there(answers: bool) -> None:
     ],
 )
 def test_floods_of_a_server_are_bounded(flood: bytes) -> None:
-    """ADV-E-22"""
+    """ADV-E"""
 
     def script(peer: Peer) -> None:
         http2 = Http2Peer(peer)
@@ -651,7 +651,7 @@ def test_floods_of_a_server_are_bounded(flood: bytes) -> None:
 
 
 def test_a_head_without_end_is_bounded() -> None:
-    """ADV-E-23: CONTINUATION frames."""
+    """ADV-E: CONTINUATION frames."""
 
     def script(peer: Peer) -> None:
         Http2Peer(peer).request()
@@ -680,7 +680,7 @@ def test_requests_of_our_own() -> None:
     with Upstream(speaking(talk)) as upstream, stage_for(upstream) as stage:
         server = UpstreamServer(upstream.url.replace("http", "h2c"))
         answer = fetch(stage.transport, server, b"GET", b"/", b"a", [], 5, 100)
-        assert answer == (200, [(b"X-A", b"1")], b"got ")
+        assert answer[:3] == (200, [(b"X-A", b"1")], b"got ")
         answer = fetch(stage.transport, server, b"POST", b"/", b"a", [], 5, 100, b"form")
         assert answer.body == b"got form"
 

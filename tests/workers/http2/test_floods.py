@@ -216,7 +216,7 @@ def test_answers_that_are_not_read_are_not_kept_for_ever(stage: Stage) -> None:
         except OSError:
             break
         gevent.sleep(0)
-        most = max(most, connection.outbox.size)  # type: ignore[union-attr]
+        most = max(most, connection.outbox.size)  # type: ignore[attr-defined]
     assert most <= MOST_QUEUED_BYTES + 4096
     client.peer.close()
     wait_until(lambda: not stage.server.open_connections, pause=gevent.sleep)
@@ -388,7 +388,7 @@ def test_bytes_behind_an_answer_do_not_eat_the_window_either(stage: Stage) -> No
 
 
 def test_answered_streams_whose_clients_go_on_are_few(stage: Stage) -> None:
-    """ADV-E-20: beyond so many they are reset at once."""
+    """ADV-E: beyond so many they are reset at once."""
     client = be_rude(stage)
     for number in range(1, 2 * (MOST_DECLINED + 10), 2):
         client.send(client.headers(number, method=b"POST", end=False))

@@ -13,11 +13,11 @@ from tls.selection import TLSTable
 from tls.store import Bundle
 from workers.tcp.matchers import Caller, is_catch_all, needed_names, predicate_of, priority_of
 from workers.tcp.middlewares import NO_GUARDS
-from workers.tcp.services import TCPBalancer
 from workers.tcp.serving import TCPHandler
 from workers.tcp.table import NO_ROUTES, Routes, TCPRoute, TCPTable
+from workers.upstream.balancer import Nested
 
-HANDLER = TCPHandler(NO_GUARDS, TCPBalancer([]))
+HANDLER = TCPHandler(NO_GUARDS, Nested([]))
 
 
 def route(name: str, rule: str, *, secure: bool = True, priority: int = 0, precedence: int = 0) -> TCPRoute:

@@ -14,6 +14,7 @@ from gevent import get_hub
 from config.layer4 import UDPLoadBalancer, UDPRouter, UDPServer, UDPService
 from tests.waiting import wait_until
 from workers.timers import TimerWheel
+from workers.udp.addressing import OwnAddresses
 from workers.udp.entrypoint import MOST_SESSIONS, UDPEntryPointServer
 from workers.udp.names import Names
 from workers.udp.runtime import UDPRuntime, UDPTable
@@ -112,6 +113,7 @@ class UDPStage:
         host: str = "127.0.0.1",
         timeout_seconds: float = 3.0,
         most_sessions: int = MOST_SESSIONS,
+        own: OwnAddresses | None = None,
     ) -> None:
         self.clock = Clock()
         self.wheel = TimerWheel(get_hub().loop, self.clock)
@@ -123,7 +125,14 @@ class UDPStage:
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self.names = Names(self.wheel)
         self.server = UDPEntryPointServer(
-            "dns", timeout_seconds, self.socket, logging.getLogger("udp"), self.names, self.wheel, most_sessions
+            "dns",
+            timeout_seconds,
+            self.socket,
+            logging.getLogger("udp"),
+            self.names,
+            self.wheel,
+            most_sessions,
+            own,
         )
         self._answerers: list[Answerer] = []
         self._clients: list[Client] = []

@@ -13,6 +13,7 @@ import pytest
 from tests.waiting import wait_until
 from tests.workers.udp.stage import UDPStage, table_of
 from workers.udp import session as session_module
+from workers.udp.addressing import OwnAddresses
 from workers.udp.drops import Drop
 from workers.udp.entrypoint import DATAGRAMS_PER_WAKE
 from workers.udp.runtime import NO_ROUTER
@@ -224,6 +225,34 @@ def test_a_datagram_from_the_entry_point_itself_is_dropped(host: str) -> None:
         stage.settle()
         assert stage.server.drops.counts == {Drop.FROM_OURSELVES: 1}
         assert server.heard == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_entry_points_that_name_each_other_as_servers_do_not_go_round(host: str) -> None:
+    own = OwnAddresses()
+    with UDPStage(host, own=own) as first, UDPStage(host, own=own) as second:
+        first.serve(f"127.0.0.1:{second.address[1]}")
+        second.serve(f"127.0.0.1:{first.address[1]}")
+        first.client("127.0.0.1").send(b"x")
+        wait_until(lambda: first.server.drops.counts, pause=gevent.sleep)
+        first.settle()
+        assert first.server.drops.counts == {Drop.LEADS_BACK: 1}
+        assert (first.server.opened, second.server.opened) == (1, 0)
+
+
+def test_an_entry_point_is_no_client_of_another() -> None:
+    """An invented source address would let the servers of two entry points answer each other for ever."""
+    own = OwnAddresses()
+    with UDPStage(own=own) as first, UDPStage(own=own) as second:
+        servers = first.answerer("a"), second.answerer("b")
+        first.serve(servers[0].address)
+        second.serve(servers[1].address)
+        second.socket.sendto(b"x", first.address)
+        wait_until(lambda: first.server.drops.counts, pause=gevent.sleep)
+        first.settle()
+        assert first.server.drops.counts == {Drop.FROM_OURSELVES: 1}
+        assert [server.heard for server in servers] == [[], []]
+        assert first.client().ask(b"y") == b"a:y"
 
 
 @pytest.mark.parametrize(

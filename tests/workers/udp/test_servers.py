@@ -42,6 +42,14 @@ def test_those_for_udp_with_their_own_idle_time(sockets: dict[str, socket.socket
     assert udp_servers(STATIC, sockets, logging.getLogger("udp")) == {}
 
 
+def test_entry_points_know_each_other(sockets: dict[str, socket.socket]) -> None:
+    sockets["dns"].bind(("127.0.0.1", 0))
+    servers = udp_servers(STATIC, sockets, logging.getLogger("udp"))
+    with socket.socket(type=socket.SOCK_DGRAM) as upstream:
+        upstream.connect(sockets["dns"].getsockname())
+        assert servers["log"].leads_back(upstream)
+
+
 @pytest.mark.parametrize(("descriptors", "most"), [(1024, 256), (1 << 20, MOST_SESSIONS), (2, 1)])
 def test_sessions_leave_half_of_the_descriptors_to_the_rest(
     sockets: dict[str, socket.socket], monkeypatch: pytest.MonkeyPatch, descriptors: int, most: int

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from config.http import WeightedEntry
 from config.layer4 import UDPLoadBalancer, UDPService, WeightedServices
 from tests.workers.udp.stage import balancer_of
-from workers.udp.services import UDPBalancer, UDPBuildError, UDPServiceBuilder, UDPServiceState, UDPTarget
+from workers.building import BuildError
+from workers.udp.services import UDPServiceBuilder, UDPServiceState, UDPTarget
+from workers.upstream.balancer import Nested
 
 
 def weighted(**weights: int | None) -> UDPService:
@@ -22,7 +24,7 @@ def weighted(**weights: int | None) -> UDPService:
     )
 
 
-def built(name: str, **services: UDPService) -> UDPBalancer:
+def built(name: str, **services: UDPService) -> Nested[UDPTarget]:
     states = {f"{key}@p": UDPServiceState(f"{key}@p", value) for key, value in services.items()}
     return UDPServiceBuilder(states, Random(1)).balancer(f"{name}@p")
 
@@ -98,7 +100,7 @@ def test_errors_in_the_words_of_the_original() -> None:
             "consider declaring two different pieces of service instead",
         ),
     ):
-        with pytest.raises(UDPBuildError) as raised:
+        with pytest.raises(BuildError) as raised:
             built("s", **services)
         assert str(raised.value) == message
 
@@ -106,7 +108,7 @@ def test_errors_in_the_words_of_the_original() -> None:
 def test_a_service_within_itself_is_an_error_of_all_that_contain_it() -> None:
     services = {"s": weighted(a=1), "a": weighted(b=1), "b": weighted(a=1)}
     states = {f"{key}@p": UDPServiceState(f"{key}@p", value) for key, value in services.items()}
-    with pytest.raises(UDPBuildError, match="recursion detected in a@p->b@p->a@p"):
+    with pytest.raises(BuildError, match="recursion detected in a@p->b@p->a@p"):
         UDPServiceBuilder(states).balancer("s@p")
     assert {state.status for state in states.values()} == {"disabled"}
 
@@ -117,7 +119,7 @@ def test_an_error_of_a_child_is_its_parents_too() -> None:
         "none@p": UDPServiceState("none@p", UDPService()),
         "unused@p": UDPServiceState("unused@p", UDPService()),
     }
-    with pytest.raises(UDPBuildError):
+    with pytest.raises(BuildError):
         UDPServiceBuilder(states).balancer("top@p")
     assert states["top@p"].errors == states["none@p"].errors
     assert states["unused@p"].status == "enabled", "nobody has asked for it"
