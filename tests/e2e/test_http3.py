@@ -94,6 +94,12 @@ class Site:
         manifests = MANIFESTS.format(chain=chain, key=key, clients=clients, port=upstream.port)
         (folder / "all.yaml").write_text(manifests)
 
+    def rewrite(self, old: str, new: str) -> None:
+        """Change the manifests, while they are served."""
+        path, fresh = self._folder / "all.yaml", self._folder / "all.new"
+        fresh.write_text(path.read_text().replace(old, new, 1))
+        fresh.replace(path)
+
     def start(self, *flags: str, workers: int = 2) -> Tree:
         self.tree = self._start(
             f"--workers={workers}",
@@ -208,6 +214,17 @@ def test_a_stop_waits_for_answers(site: Site) -> None:
     assert client.answer(stream_id).body == b"begun done"
     assert client.end_of().code == 0x100
     assert tree.wait_exit() == 0
+
+
+@pytest.mark.behaviour("ADV-C-7")
+def test_a_connection_from_before_its_option_asked_for_certificates_is_let_in_no_more(site: Site) -> None:
+    tree = site.start(workers=1)
+    client = site.client()
+    assert client.get(b"/", host=b"shop.test").status == 200
+    site.rewrite("tls: {secretName: pair}", "tls: {secretName: pair, options: {name: known}}")
+    tree.wait_for(lambda: client.get(b"/", host=b"shop.test").status == 421, "the connection is too weak now")
+    with pytest.raises(Closed):
+        site.client().get(b"/", host=b"shop.test")
 
 
 def test_an_upgrade_closes_connections_and_serves_new_ones(site: Site, tmp_path: Path) -> None:

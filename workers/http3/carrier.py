@@ -74,10 +74,10 @@ class Carrier(ABC):
 
     def pass_on(self) -> None:
         """Wake senders, the longest waiting ones first, as far as there is room for a turn of each."""
+        if not self.has_room():
+            return  # asked once, for it costs a look at every stream: those who are woken write later on
         for channel in list(self._waiting):
-            if not self.has_room():
-                return
-            if channel.free_bytes(channel.wanted_bytes):
+            if channel.wanted_bytes == 0 or self.quic.send_window(channel.id) > 0:
                 self.leave_queue(channel)
                 self._waiting.append(channel)
                 channel.wake_sender()
@@ -92,7 +92,7 @@ class Carrier(ABC):
             self.quic.credit(size)
             self.touch()
 
-    def spend(self, what: str) -> None:
+    def spend(self, what: str, amount: int = 1) -> None:
         """Account for something that brings nobody anything. Raises ConnectionFault."""
-        if not self.calm.spend():
+        if not self.calm.spend(amount):
             raise ConnectionFault(ErrorCode.EXCESSIVE_LOAD, f"too many {what}")

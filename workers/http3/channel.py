@@ -30,12 +30,14 @@ _UPDATE_BYTES: Final = STREAM_WINDOW_BYTES // 4
 class RequestChannel(Channel):
     """Made by a Link; methods of the lower half are called by it alone."""
 
-    __slots__ = ("_carrier", "has_ended", "is_declined", "reader", "wanted_bytes")
+    __slots__ = ("_carrier", "has_ended", "has_head", "is_declined", "reader", "wanted_bytes")
 
     def __init__(self, link: Link, stream_id: int, most_block_bytes: int) -> None:
         super().__init__(cast("Carrier", link), stream_id, 0)
         self._carrier = link
         self.reader = frames.RequestReader(most_block_bytes)
+        self.has_head = False
+        """A header block was taken; the next one is trailers. The reader may be ahead, at the end of a packet."""
         self.has_ended = False
         """The client's side is over, be it by a reset; `remote_ended` says that its message is complete."""
         self.is_declined = False

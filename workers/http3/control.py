@@ -94,9 +94,9 @@ class ClientStream:
     def _read_frames(self, data: bytes) -> None:
         skipped = min(self._skip, len(data))
         self._skip -= skipped
-        data = self._rest + data[skipped:]
-        while data:
-            kind, position = frames.integer_at(data, 0)
+        data, start = self._rest + data[skipped:], 0
+        while start < len(data):
+            kind, position = frames.integer_at(data, start)
             if position >= 0:
                 self._check(kind)
             size, position = frames.integer_at(data, position) if position >= 0 else (0, -1)
@@ -104,16 +104,16 @@ class ClientStream:
                 break
             if kind not in _READ:
                 self._spend("unknown frames")
-                self._skip = max(position + size - len(data), 0)
-                data = data[position + size :]
+                start = position + size
+                self._skip = max(start - len(data), 0)
                 continue
             if size > _LARGEST_FRAME_BYTES:
                 raise ConnectionFault(ErrorCode.EXCESSIVE_LOAD, f"frame {kind:#x} of {size} bytes")
             if position + size > len(data):
                 break
-            self._on_frame(kind, data[position : position + size])
-            data = data[position + size :]
-        self._rest = data
+            start = position + size
+            self._on_frame(kind, data[position:start])
+        self._rest = data[start:]
 
     def _check(self, kind: int) -> None:
         """As soon as a frame's type is known."""

@@ -148,6 +148,7 @@ class DrivenLink(ServingLink):
                 elif isinstance(event, events.ConnectionIdIssued):
                     self._server.learn(self, event.connection_id)
                 elif isinstance(event, events.ConnectionIdRetired):
+                    self.spend("retired connection ids")
                     self._server.unlearn(self, event.connection_id)
                 elif isinstance(event, events.ConnectionTerminated):
                     self._finish(event.reason_phrase)
@@ -156,3 +157,6 @@ class DrivenLink(ServingLink):
                     self.on_event(event)
         except ConnectionFault as fault:
             self.close(fault.code, fault.reason)
+        except Exception:  # whoever called reads for all clients and must not hear of it
+            self._server.report_crash(self)
+            self._finish("an event could not be handled")

@@ -97,10 +97,12 @@ class Part(IntEnum):
 class RequestReader:
     """The frames of one request stream. `feed` gives (HEADERS, whole block) and (DATA, piece) in order."""
 
-    __slots__ = ("_block", "_head", "_kind", "_left", "_most_block_bytes", "part")
+    __slots__ = ("_block", "_head", "_kind", "_left", "_most_block_bytes", "idle_frames", "part")
 
     def __init__(self, most_block_bytes: int) -> None:
         self.part = Part.NOTHING
+        self.idle_frames = 0
+        """So many frames brought nothing."""
         self._most_block_bytes = most_block_bytes
         self._head = b""
         self._kind = -1
@@ -123,8 +125,9 @@ class RequestReader:
         position, end = 0, len(data)
         while position < end:
             if self._kind < 0:
-                data, position, end = self._head + data[position:], 0, end - position + len(self._head)
-                position = self._begin(data)
+                if self._head:  # at most once: the bytes behind a frame are never copied for the sake of its head
+                    data, end, self._head = self._head + data, end + len(self._head), b""
+                position = self._begin(data, position)
                 if position < 0:
                     return found
             piece = data[position : position + self._left]
@@ -133,15 +136,16 @@ class RequestReader:
             self._take(piece, found)
         return found
 
-    def _begin(self, data: bytes) -> int:
-        """The head of a frame at the start; -1 if it is not all there."""
-        kind, position = integer_at(data, 0)
+    def _begin(self, data: bytes, start: int) -> int:
+        """The head of a frame, which is kept if it is not all there; the position behind it, or -1."""
+        kind, position = integer_at(data, start)
         size, position = integer_at(data, position) if position >= 0 else (0, -1)
         if position < 0:
-            self._head = data
+            self._head = data[start:]
             return -1
-        self._head = b""
         self._check(kind, size)
+        if not size or kind > HEADERS:
+            self.idle_frames += 1
         self._kind, self._left = kind, size
         if kind == HEADERS:
             self._block = bytearray()

@@ -67,7 +67,9 @@ class Link(Carrier, ABC):
         self._say(_CONTROL + frames.settings(values))
 
     def _say(self, data: bytes) -> None:
-        self.quic.send_stream_data(self._control_id, data)
+        self.quic.put(
+            self._control_id, data, False
+        )  # if the client stopped it, that is the next thing to be heard
         self.touch()
 
     def say_goaway(self, first_refused: int) -> None:
@@ -109,7 +111,7 @@ class Link(Carrier, ABC):
         if channel.is_declined or channel.broken is not None:
             self.credit(len(data))
             return
-        held = reader.held_bytes
+        held, idle_frames = reader.held_bytes, reader.idle_frames
         found = list(reader.feed(data))
         self._held_bytes += reader.held_bytes - held
         if self._held_bytes > 2 * self.options.head_limit_bytes:
@@ -122,6 +124,8 @@ class Link(Carrier, ABC):
             self.calm.earn()
         elif not any(kind == frames.HEADERS for kind, _ in found):
             self.spend("frames without content")
+        if reader.idle_frames > idle_frames:
+            self.spend("frames without content", reader.idle_frames - idle_frames)
         self._pass_on(channel, found, is_end)
 
     def _pass_on(self, channel: RequestChannel, found: Sequence[tuple[int, bytes]], is_end: bool) -> None:
@@ -129,11 +133,15 @@ class Link(Carrier, ABC):
         for position, (kind, payload) in enumerate(found):
             if channel.is_declined or channel.broken is not None:
                 self.credit(len(payload) if kind == frames.DATA else 0)
-            elif kind == frames.DATA:
-                channel.receive(payload)
-            else:
-                self._on_block(channel, payload, is_end and position == last)
-        if is_end and not channel.remote_ended:
+                continue
+            try:
+                if kind == frames.DATA:
+                    channel.receive(payload)
+                else:
+                    self._on_block(channel, payload, is_end and position == last)
+            except StreamFault as fault:  # what follows it still counts against the connection's window
+                self.fail(channel, fault)
+        if is_end and not (channel.remote_ended or channel.is_declined or channel.broken is not None):
             if channel.reader.part is frames.Part.NOTHING:
                 raise StreamFault(ErrorCode.REQUEST_INCOMPLETE, "the stream ended before a request")
             channel.end_remote()
@@ -145,9 +153,10 @@ class Link(Carrier, ABC):
             fields = self.decoder.decode(channel.id, block)
         except qpack.OversizedList:
             fields = None
-        if channel.reader.part is frames.Part.TRAILERS:
+        if channel.has_head:
             self.on_trailers(channel, fields)
         else:
+            channel.has_head = True
             channel.read_deadline = NEVER
             self.on_request(channel, fields, is_end)
 

@@ -76,7 +76,9 @@ class Encoder:
 
 def _size_of(block: bytes) -> int:
     """An upper bound of the list's size, found without unfolding it. Raises ConnectionFault."""
-    total, position, end = 0, 2, len(block)
+    total, end = 0, len(block)
+    _, position = _integer(block, 0, 8)  # how many insertions it needs, and the base: any number of bytes each
+    _, position = _integer(block, position, 7)
     while position < end:
         first = block[position]
         if first & 0x80:  # a field of the static table
@@ -106,6 +108,8 @@ def _text(block: bytes, position: int, prefix_bits: int) -> tuple[int, int]:
 
 def _integer(block: bytes, position: int, prefix_bits: int) -> tuple[int, int]:
     """RFC 7541 section 5.1; nothing above 32 bits is believed."""
+    if position >= len(block):
+        raise ConnectionFault(ErrorCode.QPACK_DECOMPRESSION_FAILED, "a truncated header block")
     most = (1 << prefix_bits) - 1
     value = block[position] & most
     position += 1

@@ -18,7 +18,6 @@ from tls.hello import ClientHello
 from tls.parsed import ParsedPairs
 from tls.server import Selection
 from workers.entrypoint import EntryPointServer
-from workers.http2.budget import Budget
 from workers.http3 import quic_packets
 from workers.http3.connection import Http3Connection
 from workers.http3.driving import Address, DrivenLink
@@ -26,21 +25,22 @@ from workers.http3.identifiers import Identifiers, destination, is_long, slot_of
 from workers.http3.leased import LeasedReader
 from workers.http3.quic import ServerQuic, configuration
 from workers.http3.relay import Handed, Relay
-from workers.timers import GRANULARITY_SECONDS, NEVER
+from workers.http3.strangers import Strangers
+from workers.timers import GRANULARITY_SECONDS, NEVER, TimerWheel
 from workers.udp.addressing import CONTROL_BYTES, Addressing, answer_from, destination_of, plain_ip
 from workers.udp.outbox import Outbox
 
-LARGEST_DATAGRAM_BYTES: Final = 65535
+LARGEST_DATAGRAM_BYTES: Final = 4096
+"""More fits into no packet between two networks; the work that one datagram makes grows with it."""
 MOST_CONNECTIONS: Final = 2048
 """About 100 KiB each."""
 MOST_HALF_OPEN: Final = 512
+OLD_HALF_OPEN_SECONDS: Final = 2.0
+"""When there are too many, one that has not got further for so long makes room for a newcomer."""
 RETRY_FROM: Final = 64
 """With so many handshakes under way newcomers have to show their address first."""
 LONGEST_IDLE_SECONDS: Final = 600.0
 """What we tell clients where the entry point knows no limit."""
-_ANSWER_BURST: Final = 1000
-_ANSWERS_PER_SECOND: Final = 200.0
-"""Packets to clients that we do not know: other versions, connections that are gone."""
 _LOG_TICKS: Final = 600
 
 
@@ -60,7 +60,8 @@ class Http3Server(LeasedReader):
         self.name = site.name
         self.site = site
         self.connections: set[Http3Connection] = set()
-        self.half_open = 0
+        self._unfinished: dict[Http3Connection, int] = {}
+        """Handshakes under way, the oldest first, by the tick when they began."""
         self.refused = 0
         """First packets that came to nothing because there was too much already."""
         self._twin = twin
@@ -71,15 +72,19 @@ class Http3Server(LeasedReader):
         super().__init__(sock)
         self._addressing = Addressing(sock)
         self._outbox = Outbox(sock, lambda error: None)
-        self._retries = quic_packets.Retries(identifiers.retry_key())
+        self._strangers = Strangers(identifiers.retry_key(), site.wheel, self.send)
         self._options = site.options
         idle_ticks = self._options.idle_ticks
         idle_seconds = LONGEST_IDLE_SECONDS if idle_ticks >= NEVER else (idle_ticks - 1) * GRANULARITY_SECONDS
         self._settings = configuration(min(idle_seconds, LONGEST_IDLE_SECONDS))
         self._by_id: dict[bytes, DrivenLink] = {}
-        self._answers = Budget(site.wheel, _ANSWER_BURST, _ANSWERS_PER_SECOND)
         self._logged = -_LOG_TICKS
         self._takes_new = True
+
+    @property
+    def half_open(self) -> int:
+        """Handshakes under way."""
+        return len(self._unfinished)
 
     def start(self) -> None:
         """Read as soon as no other process does; take at once what others hand over."""
@@ -112,14 +117,17 @@ class Http3Server(LeasedReader):
         local = b""
         try:
             if self._addressing.is_wildcard:
-                data, control, _, peer = self._socket.recvmsg(LARGEST_DATAGRAM_BYTES, CONTROL_BYTES)
+                data, control, _, peer = self._socket.recvmsg(LARGEST_DATAGRAM_BYTES + 1, CONTROL_BYTES)
                 local = destination_of(control)
             else:
-                data, peer = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES)
+                data, peer = self._socket.recvfrom(LARGEST_DATAGRAM_BYTES + 1)
         except OSError:  # mostly: nothing there
             return False
-        if data:
-            self._take(data, (peer, local))
+        if 0 < len(data) <= LARGEST_DATAGRAM_BYTES:
+            try:
+                self._take(data, (peer, local))
+            except Exception:  # an error here would end the reading for all clients
+                self.report_crash(self)
         return True
 
     def _take(self, data: bytes, address: Address) -> None:
@@ -134,11 +142,11 @@ class Http3Server(LeasedReader):
                 self._consider(first, data, address)
                 return
             if first is not None:
-                self._answer(first, address)
+                self._strangers.answer(first, address)
                 return
         packet = Handed(self._twin, address[0], address[1], data)
         if not self._relay.hand_over(slot_of(connection_id), packet) and not is_long(data):
-            self._answer(self._identifiers.stateless_reset(data), address)
+            self._strangers.answer(self._identifiers.stateless_reset(data), address)
 
     def _take_handed(self, packet: Handed) -> None:
         address = packet.peer, packet.local
@@ -146,23 +154,11 @@ class Http3Server(LeasedReader):
         if connection is not None:
             connection.receive(packet.data, address)
         elif not is_long(packet.data):
-            self._answer(self._identifiers.stateless_reset(packet.data), address)
+            self._strangers.answer(self._identifiers.stateless_reset(packet.data), address)
 
     def send(self, data: bytes, address: Address) -> None:
         """To a client, from the address that it wrote to."""
         self._outbox.send(data, answer_from(address[1]), address[0])
-
-    def _answer(self, data: bytes, address: Address) -> None:
-        """To somebody that we do not know: not as often as anybody likes."""
-        if data and (self._answers.spend() or self._has_time_passed()):
-            self.send(data, address)
-
-    def _has_time_passed(self) -> bool:
-        """The wheel stands still where no connection needs it, and nothing is earned then."""
-        wheel = self.site.wheel
-        wheel.acquire()
-        wheel.release()
-        return self._answers.spend()
 
     # --- new connections
 
@@ -170,14 +166,27 @@ class Http3Server(LeasedReader):
         peer = address[0]
         if not self._takes_new or not peer[1] or self._addressing.is_own(peer):
             return
-        if self.half_open >= MOST_HALF_OPEN or len(self.connections) >= MOST_CONNECTIONS:
+        if len(self.connections) >= MOST_CONNECTIONS:
             self._refuse()
             return
-        original = self._retries.original_id(first, peer) if first.token else None
+        original = self._strangers.original_id(first, address)
         if original is None and self.half_open >= RETRY_FROM:
-            self._answer(self._retries.packet(first, peer), address)
+            self._strangers.retry(first, address)
+            return
+        if not self._has_made_room():
+            self._refuse()
             return
         self._begin(first.destination, original, data, address)
+
+    def _has_made_room(self) -> bool:
+        """For one more handshake: clients that begin and never go on do not keep others out."""
+        if self.half_open < MOST_HALF_OPEN:
+            return True
+        oldest, begun = next(iter(self._unfinished.items()))
+        if self.site.wheel.tick - begun < TimerWheel.ticks(OLD_HALF_OPEN_SECONDS):
+            return False
+        oldest.abort()
+        return True
 
     def _begin(self, destination_id: bytes, original_id: bytes | None, data: bytes, address: Address) -> None:
         """`original_id`: what the client wanted before we told it to use `destination_id`."""
@@ -193,7 +202,7 @@ class Http3Server(LeasedReader):
         )
         connection = Http3Connection(self, quic, address, self._options, self.site.policy, self.site.wheel)
         self.connections.add(connection)
-        self.half_open += 1
+        self._unfinished[connection] = self.site.wheel.tick
         for known in connection.known_ids:
             self._by_id[known] = connection
         self.site.adopt(connection)
@@ -220,7 +229,7 @@ class Http3Server(LeasedReader):
 
     def on_secure(self, connection: Http3Connection) -> None:
         """Its handshake is complete: the id that the client began with is not used any more."""
-        self.half_open -= 1
+        self._unfinished.pop(connection, None)
         self.unlearn(connection, connection.quic.original_id)
 
     def learn(self, connection: DrivenLink, connection_id: bytes) -> None:
@@ -236,18 +245,17 @@ class Http3Server(LeasedReader):
         if connection not in self.connections:
             return
         self.connections.discard(connection)
-        if not connection.quic.is_secure:
-            self.half_open -= 1
+        self._unfinished.pop(connection, None)
         for known in connection.known_ids:
             self._by_id.pop(known, None)
         self.site.release(connection)
 
-    def report_crash(self, connection: DrivenLink) -> None:
+    def report_crash(self, culprit: object) -> None:
         """Log the exception that is being handled, if that was not done just now."""
         tick = self.site.wheel.tick
         if tick - self._logged >= _LOG_TICKS:
             self._logged = tick
-            self._log.exception("entry point %s: %r", self.name, connection)
+            self._log.exception("entry point %s: %r", self.name, culprit)
 
     def __repr__(self) -> str:
         return f"<Http3Server {self.name}, {len(self.connections)} connections, reading={self.is_reading}>"

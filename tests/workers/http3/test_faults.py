@@ -1,4 +1,4 @@
-"""What a client must not do: each is answered with the code that RFC 9114 and 9204 have for it. ADV-E-30."""
+"""What a client must not do: each is answered with the code that RFC 9114 and 9204 have for it. ADV-E."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tests.playbook import respond
 from tests.workers.http3.stage import Http3Stage
 from workers.http3 import frames
 from workers.http3.codes import ErrorCode
+
+pytestmark = pytest.mark.behaviour("ADV-E-8")
 
 HEAD = frames.frame(frames.HEADERS, b"\0\0\xd1\xd7\x50\x01a\xc1")  # GET https a /
 SETTINGS = frames.settings({})

@@ -1,4 +1,4 @@
-"""Floods: what a client can make us hold or do is bounded, and one that only floods is told to stop. ADV-E-31."""
+"""Floods: what a client can make us hold or do is bounded, and one that only floods is told to stop. ADV-E."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from workers.http3.codes import ErrorCode
 from workers.http3.quic import MOST_PIECES, STREAM_WINDOW_BYTES, WINDOW_BYTES
 from workers.http3.quic_packets import First, Retries
 from workers.http3.quic_tls import Refusal, ServerTLS
+
+pytestmark = pytest.mark.behaviour("ADV-E-9")
 
 CANCELLED = 0x10C
 
@@ -160,6 +162,7 @@ def test_first_packets_that_cannot_be_read_leave_nothing() -> None:
         sock.close()
 
 
+@pytest.mark.behaviour("ADV-E-10")
 def test_with_many_handshakes_under_way_newcomers_show_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "RETRY_FROM", 2)
     with Http3Stage(handler=respond()) as here:
@@ -172,6 +175,7 @@ def test_with_many_handshakes_under_way_newcomers_show_their_address(monkeypatch
         assert here.server.half_open == 2
 
 
+@pytest.mark.behaviour("ADV-E-10")
 def test_a_token_is_good_for_its_address_and_connection_id_only() -> None:
     retries, here, elsewhere = Retries(bytes(16)), ("192.0.2.1", 1000), ("192.0.2.1", 1001)
     first = First(b"original", b"client", b"")

@@ -173,6 +173,7 @@ def rebound(here: Http3Stage, client: Http3Client) -> None:
     client.sock.connect(here.address)
 
 
+@pytest.mark.behaviour("ADV-E-10")
 def test_a_client_that_moves_is_believed_when_it_has_shown_to_be_there() -> None:
     with Http3Stage(handler=respond()) as here:
         client = here.client()
@@ -190,8 +191,9 @@ def test_a_client_that_moves_is_believed_when_it_has_shown_to_be_there() -> None
         assert (here.tcp.request.peer_ip, here.tcp.request.peer_port) == client.sock.getsockname()
 
 
+@pytest.mark.behaviour("ADV-E-10")
 def test_nobody_moves_before_the_handshake_is_complete() -> None:
-    """A forged source address in the middle of it would be taken for proven. ADV-E-32."""
+    """A forged source address in the middle of it would be taken for proven."""
     with Http3Stage(handler=respond()) as here:
         client = here.client()
         client.pump(lambda: client.quic._handshake_complete)  # whose last flight has been sent from there
@@ -229,8 +231,9 @@ def test_certificates_of_clients(kind: str) -> None:
         assert caught.value.code == 0x100 + 116
 
 
+@pytest.mark.behaviour("ADV-E-6")
 def test_early_data_is_never_offered() -> None:
-    """No tickets, so no session is resumed and nothing can be sent before the handshake. ADV-E-33."""
+    """No tickets, so no session is resumed and nothing can be sent before the handshake."""
     with Http3Stage(handler=respond()) as here:
         tickets: list[object] = []
         client = here.client()
@@ -286,6 +289,7 @@ def test_packets_are_handed_over_to_the_worker_that_has_the_connection() -> None
             end.close()
 
 
+@pytest.mark.behaviour("ADV-E-10")
 def test_a_packet_that_nobody_knows_is_answered_with_less() -> None:
     identifiers = Identifiers(3, 7, b"secret")
     known = identifiers.make()
@@ -301,6 +305,7 @@ def test_a_packet_that_nobody_knows_is_answered_with_less() -> None:
     assert Identifiers(3, 7, b"other").reset_token(known) != identifiers.reset_token(known)
 
 
+@pytest.mark.behaviour("ADV-E-10")
 def test_other_versions_are_told_which_one_there_is() -> None:
     with Http3Stage(handler=respond()) as here:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
