@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import stat
 import sys
 import time
 import traceback
@@ -37,6 +38,7 @@ _SHORT: Final = {"trace": "TRC", "debug": "DBG", "info": "INF", "warn": "WRN", "
 _COLORS: Final = {"trace": "34", "info": "32", "warn": "33"}
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _WRITE_WAIT_MS: Final = 1000
+_MOST_REFUSALS: Final = 3
 
 
 class LogSettings(Protocol):
@@ -114,15 +116,31 @@ class LineHandler(logging.Handler):
         # made absolute: a process that changes its directory must find the same file when it reopens it
         self.path = os.path.abspath(path) if path else ""
         self.descriptor = _open_appending(self.path) if path else sys.stdout.fileno()
+        self.lost = 0
+        """Lines since the last one that was taken."""
+        self._is_torn = False
         self.addFilter(_is_wanted)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Traffic matters more than lines: those that nobody takes are lost, and only the first is waited for."""
         try:
-            _write_all(self.descriptor, self.format(record).encode("utf-8", "replace") + b"\n")
+            line = self.format(record).encode("utf-8", "replace") + b"\n"
+            if self.lost:
+                line = self._told_of_losses() + line
+            left = _write_all(self.descriptor, line, 0 if self.lost else _WRITE_WAIT_MS)
+            self.lost = self.lost + 1 if left else 0
+            if left < len(line):
+                self._is_torn = left > 0
         except OSError:
-            return  # the reader of our stdout is gone or the disk is full: traffic matters more
+            return  # the reader of our stdout is gone or the disk is full
         except Exception:
             self.handleError(record)
+
+    def _told_of_losses(self) -> bytes:
+        told = {"name": __name__, "levelno": logging.WARNING, "msg": "log lines were lost: nobody took them"}
+        record = logging.makeLogRecord({**told, "pathname": __file__, "lost": self.lost})
+        start = b"\n" if self._is_torn else b""
+        return start + self.format(record).encode("utf-8", "replace") + b"\n"
 
     def reopen(self) -> None:
         """Raises OSError, the old descriptor then stays."""
@@ -238,18 +256,28 @@ def _open_appending(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, wait_ms: int) -> int:
+    """Bytes that are left: where a pipe, a terminal or a socket has no room for `wait_ms` they are given up."""
     view = memoryview(data)
-    while view:
-        try:
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        while view:
             view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            # a terminal that somebody made non-blocking: wait a moment, then give the line up
-            if not _writable(descriptor):
-                return
+        return 0
+    refusals = 0
+    while view:
+        # asked first, since most are opened so that a write waits for room, for ever
+        if not _writable(descriptor, wait_ms):
+            return len(view)
+        try:
+            view = view[os.write(descriptor, view[: select.PIPE_BUF]) :]
+        except BlockingIOError:  # another process was faster
+            refusals += 1
+            if refusals == _MOST_REFUSALS:
+                return len(view)
+    return 0
 
 
-def _writable(descriptor: int) -> bool:
+def _writable(descriptor: int, wait_ms: int) -> bool:
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT)
-    return bool(poller.poll(_WRITE_WAIT_MS))
+    return bool(poller.poll(wait_ms))

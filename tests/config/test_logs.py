@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -220,5 +222,41 @@ def test_a_full_pipe_costs_the_line_not_the_process(monkeypatch: pytest.MonkeyPa
     handler.descriptor = writing
     for _ in range(50):
         handler.emit(logging.makeLogRecord({"msg": "x" * 4000, "name": "master"}))
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("flags", [0, os.O_NONBLOCK])
+def test_nobody_waits_for_a_reader_that_does_not_read(flags: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the provider, and a worker with all its connections, would stand still with whoever reads the log."""
+    monkeypatch.setattr("config.logs._WRITE_WAIT_MS", 100)
+    handler = LineHandler("")
+    handler.setFormatter(LineFormatter("common", "master", color=False, show_caller=False))
+    reading, writing = os.pipe2(flags)
+    handler.descriptor = writing
+
+    def say(text: str) -> None:
+        handler.handle(logging.makeLogRecord({"msg": text, "name": "master", "levelno": logging.INFO}))
+
+    def flood() -> None:
+        for number in range(2000):
+            say(f"{number} {'x' * 5000 if number % 3 else 'short'}")
+
+    thread = threading.Thread(target=flood, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    lost = handler.lost
+    assert lost > 1000
+    os.set_blocking(reading, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.read(reading, 1 << 16):
+            pass
+    say("again")
+    say("and again")
+    *torn, told, again, and_again = os.read(reading, 1 << 16).decode().splitlines()
+    assert not any(torn), "what was left of a line is ended first"
+    assert f"log lines were lost: nobody took them lost={lost}" in told
+    assert [" again " in again, "and again" in and_again, handler.lost] == [True, True, 0]
     os.close(reading)
     os.close(writing)
