@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from config.layer4 import WeightedServices
 from config.names import resolve_reference
-from workers.building import BuildError
+from workers.building import DEEPEST_NESTING, BuildError, levels_above
 from workers.upstream.balancer import Nested
 
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class ServiceState(Generic[C, T]):
     """One service of the running configuration: what was asked for and what became of it."""
 
-    __slots__ = ("balancer", "config", "errors", "name")
+    __slots__ = ("balancer", "config", "errors", "levels", "name")
 
     def __init__(self, name: str, config: C) -> None:
         self.name = name
@@ -41,6 +41,8 @@ class ServiceState(Generic[C, T]):
         self.balancer: Nested[T] | None = None
         """What chooses among its servers, or the balancers of other services; None until it is built."""
         self.errors: list[str] = []
+        self.levels = 1
+        """Of services made of services, with this one on top."""
 
     @property
     def status(self) -> str:
@@ -82,8 +84,15 @@ class ServiceBuilder(ABC, Generic[S, T]):
         if name in above:
             path = "->".join((*above[above.index(name) :], name))
             raise BuildError(f"could not instantiate service {name}: recursion detected in {path}")
+        if len(above) >= DEEPEST_NESTING:
+            raise BuildError(
+                f"could not instantiate service {above[0]}: more than {DEEPEST_NESTING} services in each other"
+            )
         if state.balancer is None:
             state.balancer = self._make(state, (*above, name))
+        if above:
+            parent = self._states[above[-1]]
+            parent.levels = levels_above(parent.name, parent.levels, state.levels)
         balancer: Nested[T] = state.balancer
         return balancer
 

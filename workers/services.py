@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from config.http import Failover, LoadBalancer, Mirroring, Server, Service, Weighted, WeightedEntry
 from config.names import PROVIDER_INTERNAL, provider_of, resolve_reference
 from config.units import DurationError, parse_duration
-from workers.building import BuildError
+from workers.building import DEEPEST_NESTING, BuildError, levels_above
 from workers.exchange import Handler
 from workers.middlewares.chains import Chains
 from workers.middlewares.statuses import parse_range
@@ -46,6 +46,7 @@ class ServiceState:
         "config",
         "errors",
         "handler",
+        "levels",
         "middlewares",
         "monitor",
         "name",
@@ -57,6 +58,8 @@ class ServiceState:
         self.config = config
         self.servers = servers
         self.built = False
+        self.levels = 1
+        """Of services made of services, with this one on top."""
         self.handler: Handler | None = None
         self.balanced: ServiceHandler | None = None
         """The load balancer inside of `handler`, if it is one."""
@@ -171,10 +174,17 @@ class ServiceBuilder:
         if name in above:
             path = "->".join(f"service:{one}" for one in (*above, name))
             self._fail(state, f"could not instantiate service {name}: recursion detected in {path}")
+        if len(above) >= DEEPEST_NESTING:  # before the stack ends
+            raise BuildError(
+                f"could not instantiate service {above[0]}: more than {DEEPEST_NESTING} services in each other"
+            )
         if not state.built:
             self._build(state, (*above, name))
         if state.handler is None:
             raise BuildError(state.errors[-1])
+        if above:
+            parent = self._states[above[-1]]
+            parent.levels = levels_above(parent.name, parent.levels, state.levels)
         return state.handler
 
     def _internal_handler(self, name: str) -> Handler:

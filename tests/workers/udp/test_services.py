@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from config.http import WeightedEntry
 from config.layer4 import UDPLoadBalancer, UDPService, WeightedServices
 from tests.workers.udp.stage import balancer_of
-from workers.building import BuildError
+from workers.building import DEEPEST_NESTING, BuildError
 from workers.udp.services import UDPServiceBuilder, UDPServiceState, UDPTarget
 from workers.upstream.balancer import Nested
 
@@ -111,6 +111,14 @@ def test_a_service_within_itself_is_an_error_of_all_that_contain_it() -> None:
     with pytest.raises(BuildError, match="recursion detected in a@p->b@p->a@p"):
         UDPServiceBuilder(states).balancer("s@p")
     assert {state.status for state in states.values()} == {"disabled"}
+
+
+def test_services_nested_without_end_are_an_error_of_one_router_alone() -> None:
+    depth = 2000
+    services = {f"s{level}": weighted(**{f"s{level + 1}": 1}) for level in range(depth)}
+    states = {f"{key}@p": UDPServiceState(f"{key}@p", value) for key, value in services.items()}
+    with pytest.raises(BuildError, match=f"more than {DEEPEST_NESTING} services in each other"):
+        UDPServiceBuilder(states).balancer("s0@p")
 
 
 def test_an_error_of_a_child_is_its_parents_too() -> None:
