@@ -56,13 +56,13 @@ def _live(work: Callable[[Any], object], argument: object) -> None:
 
 
 def _next_task(park: Callable[[], Any]) -> tuple[Callable[[Any], object], object]:
-    """Wait for it. Somebody who was waited for in what is over may come late, with anything or with an exception."""
+    """Wait for it. Who was waited for in what is over may come late, with anything or with an exception."""
     while True:
         try:
             task = park()
         except GreenletExit:  # we are wanted no more
             raise
-        except BaseException:  # noqa: BLE001, S112 - meant for what is over: there it would have been a bug, too
+        except BaseException:  # noqa: S112 - meant for what is over: there it would have been a bug, too
             continue
         if type(task) is tuple and task:  # a switch without arguments is an empty one
             return task

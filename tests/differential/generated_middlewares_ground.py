@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.corpus.strict import Seen
 from tests.differential.compare import seen_by_client
-from tests.differential.generated_middlewares_calls import Call, Header, Reply
+from tests.differential.generated_middlewares_calls import Call
 from tests.differential.generated_middlewares_digest import answer, challenge_in, hidden
 from tests.differential.generated_middlewares_plan import Route, manifests
+from tests.differential.generated_middlewares_replies import Header, Reply
 from tests.differential.proxies import Pair, Proxy
 from tests.differential.recorder import StrictServer, shown
 from tests.differential.wire import Answer, read_answer

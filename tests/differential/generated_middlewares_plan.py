@@ -9,7 +9,8 @@ from random import Random
 from typing import Any, Final
 
 from tests.differential.generated_middlewares_calls import Call, call
-from tests.differential.generated_middlewares_options import KINDS, SECRETS, STATEFUL, Options
+from tests.differential.generated_middlewares_options import KINDS, STATEFUL
+from tests.differential.generated_middlewares_values import SECRETS, Options
 
 NAMESPACE: Final = "drawn"
 ROUTES_A_KIND: Final = 7

@@ -12,12 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.differential.generated_tcp_ground import SECTIONS, TCPGround
 from tests.differential.generated_tcp_plan import ROUTES, TCPRoute, tcp_routes_of
 
-SHORT_SECONDS = 0.02
-LONG_SECONDS = 0.7
+PAUSES_SECONDS: Final = (0.02, 0.15, 0.7)
 
 
 def tcp_differences(ground: TCPGround, routes: Sequence[TCPRoute]) -> Iterator[str]:
@@ -30,7 +30,7 @@ def tcp_differences(ground: TCPGround, routes: Sequence[TCPRoute]) -> Iterator[s
                 yield f"--- {section} {name}\n  theirs {theirs.get(name)}\n  ours   {ours.get(name)}"
     for route in routes:
         # A connection that was closed may still count for a moment: whoever differs is asked again, in peace.
-        for pause in (SHORT_SECONDS, LONG_SECONDS):
+        for pause in PAUSES_SECONDS:
             their, our = (ground.outcomes(proxy, route, pause) for proxy in ground.proxies)
             if their == our:
                 break

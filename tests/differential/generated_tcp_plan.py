@@ -6,7 +6,7 @@ Plaintext routes are told apart by the client's address, which comes by PROXY pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -22,7 +22,7 @@ HELD: Final = [0, 1, 1, 2, 3, -1]
 
 
 class Step(NamedTuple):
-    """Open a connection from an address, by an entry point; or close the one that was opened as number `closes`."""
+    """Open a connection from an address at an entry point; or close the one that step `closes` opened."""
 
     closes: int = -1
     entry_point: str = ""
@@ -32,7 +32,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class TCPRoute:
-    """`specs`: what a MiddlewareTCP each says; `middlewares`: the route's list; `tls`: of the object, None if plain."""
+    """`specs`: what a MiddlewareTCP each says; `middlewares`: the list; `tls`: None if plain."""
 
     number: int
     specs: list[Json]
@@ -47,8 +47,8 @@ class TCPRoute:
         return f"t{self.number}.test"
 
     def objects(self) -> Iterator[Json]:
-        for index, spec in enumerate(self.specs):
-            yield resource("MiddlewareTCP", f"m{self.number}-{index}", spec)
+        for index, options in enumerate(self.specs):
+            yield resource("MiddlewareTCP", f"m{self.number}-{index}", options)
         spec: Json = {"routes": [{**self.route, "middlewares": self.middlewares}]}
         spec |= {"entryPoints": self.entry_points} if self.entry_points else {}
         spec |= {"tls": self.tls} if self.tls is not None else {}
@@ -74,6 +74,7 @@ def _route(random: Random, number: int) -> TCPRoute:
     random.shuffle(listed)
     is_secure = random.random() < 0.5
     entry_points = one(random, ["web"], ["web"], ["other"], ["web", "other"], ["web", "other"], [])
+    route = _rule(random, number, is_secure=is_secure)
     entry_points = entry_points if random.random() < 0.95 else random.choice([["gone"], ["gone", "web"]])
     return TCPRoute(
         number=number,
@@ -81,7 +82,7 @@ def _route(random: Random, number: int) -> TCPRoute:
         middlewares=listed,
         tls=_tls(random) if is_secure else None,
         entry_points=entry_points,
-        route=_rule(random, number, is_secure=is_secure),
+        route=route,
         steps=list(_steps(random, number)),
     )
 
@@ -94,7 +95,7 @@ _OTHERS: Final[list[Json]] = [
 
 
 def _middleware(random: Random, number: int) -> Json:
-    kinds = {
+    kinds: dict[str, Callable[[], Json]] = {
         "ipAllowList": lambda: _networks(random, number),
         "ipWhiteList": lambda: _networks(random, number),
         "inFlightConn": lambda: {"amount": random.choice(HELD)} if random.random() < 0.95 else {},
@@ -176,13 +177,15 @@ def _rule(random: Random, number: int, *, is_secure: bool) -> Json:
 
 
 def _services(random: Random) -> list[Json]:
+    """Several are used in an order that the original shuffles, so none of them is dead."""
+    if random.random() < 0.04:
+        return [{"name": "dead", "port": 1}]
     return [_service(random) for _ in range(random.choice([1, 1, 1, 1, 1, 2, 2, 3]))]
 
 
 def _service(random: Random) -> Json:
-    unusable: list[Json] = [{"name": "a", "port": 2}, {"name": "gone", "port": 1}, {"name": "dead", "port": 1}]
     if random.random() < 0.08:
-        return random.choice(unusable)
+        return random.choice([{"name": "a", "port": 2}, {"name": "gone", "port": 1}])
     options = partly(
         random,
         weight=random.choice([0, 1, 2, 3]),

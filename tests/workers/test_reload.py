@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+from types import SimpleNamespace
 
 import gevent
 import pytest
 from gevent import get_hub
+from gevent.threadpool import ThreadPool
 
 from config.findings import Finding
 from config.generation import (
@@ -184,3 +187,30 @@ def test_generations_are_not_held_for_ever(bench: Bench) -> None:
     for number in range(3, 20):
         bench.apply(with_findings(number, finding("a", str(number))))
     wait_until(lambda: len(os.listdir("/proc/self/fd")) == before, pause=gevent.sleep)  # closed by a thread
+
+
+class NoThreads(ThreadPool):  # type: ignore[misc]
+    """On a system that allows no more of them."""
+
+    def _add_thread(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_change_does_not_wait_for_threads(bench: Bench, fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them may be busy with passwords, or the system may allow no more."""
+    pool, go_on = NoThreads(10) if fails else ThreadPool(1), threading.Event()
+    busy = [] if fails else [pool.spawn(go_on.wait) for _ in range(2)]
+    monkeypatch.setattr("workers.reload.get_hub", lambda: SimpleNamespace(threadpool=pool))
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        for number in range(1, 6):
+            with gevent.Timeout(10):
+                bench.apply(generation(number, ROUTES, SERVICES, {"s" + P: servers(number)}))
+        assert [one.number for one in bench.published] == [1, 2, 3, 4, 5]
+        assert len(os.listdir("/proc/self/fd")) == before + 1, "the newest is open for its findings"
+    finally:
+        go_on.set()
+        gevent.joinall(busy)
+        monkeypatch.undo()
+        pool.kill()

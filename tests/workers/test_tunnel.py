@@ -8,6 +8,8 @@ import pytest
 from tests.playbook import Stage
 from tests.upstreams import Peer, answering
 from tests.waiting import wait_until
+from workers import tunnel as tunnels
+from workers.stream import Stream
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -168,3 +170,32 @@ def test_unprintable_token_is_500() -> None:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: \xff\r\n\r\n")
         response = client.response()
         assert (response.status, response.body) == (500, b"Internal Server Error")
+
+
+def test_a_failure_that_nobody_has_thought_of_ends_the_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the direction that runs in a greenlet of its own; the connection must not wait for it for ever."""
+    failures: list[type[BaseException]] = []
+    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda _, kind, *more: failures.append(kind))
+    copy, ended = tunnels._copy, list[bool]()
+
+    def failing(source: Stream, target: Stream) -> None:
+        copy(source, target)
+        ended.append(True)
+        if len(ended) == 2:
+            raise ZeroDivisionError
+
+    def server(peer: Peer) -> None:
+        peer.read_head()
+        peer.send(SWITCH)
+        peer.half_close()
+        peer.read_to_end()
+
+    monkeypatch.setattr(tunnels, "_copy", failing)
+    with Stage(server) as stage:
+        client = stage.client()
+        client.send(HANDSHAKE)
+        client.read_head()
+        assert client.is_closed()
+        client.half_close()
+        wait_until(lambda: not stage.server.active, pause=gevent.sleep)
+    assert failures == [ZeroDivisionError]

@@ -8,7 +8,6 @@ where the head was read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from workers import errors
@@ -18,6 +17,7 @@ from workers.headers import encode
 from workers.http1.codec import IncomingRequest
 from workers.http1.framing import ChunkedDecoder, Decoder, FramingError, LengthDecoder, chunk, last_chunk
 from workers.http1.heads import message
+from workers.phrases import reason_phrase
 from workers.splicing import LEAST_BYTES, Splice, can_splice
 from workers.stream import Stream, StreamBroken, StreamTimeout
 
@@ -29,26 +29,11 @@ DRAIN_BYTES: Final = 256 * 1024
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def phrase(status: int) -> bytes:
-    """Reason phrase of a status; the original's text for unknown ones."""
-    try:
-        return HTTPStatus(status).phrase.encode()
-    except ValueError:
-        return b"status code %d" % status
-
-
-_PHRASES: Final = {
-    413: b"Request Entity Too Large",
-    414: b"Request URI Too Long",
-    416: b"Requested Range Not Satisfiable",
-    418: b"I'm a teapot",
-    422: b"Unprocessable Entity",
-}
 _STATUS_LINES: Final = {
-    status: b"HTTP/1.1 %d %b" % (status, _PHRASES.get(status) or phrase(status)) for status in range(100, 1000)
+    status: b"HTTP/1.1 %d %b" % (status, reason_phrase(status) or b"status code %d" % status)
+    for status in range(100, 1000)
 }
+"""The original's text for unknown ones."""
 _OLD_STATUS_LINES: Final = {status: line.replace(b"/1.1", b"/1.0", 1) for status, line in _STATUS_LINES.items()}
 
 
@@ -198,7 +183,9 @@ class Http1Exchange(Exchange):
         ):
             super().respond(status, headers, body)
             return
-        self.status, self.finished = status, True  # nobody is to see the head, and nothing in it depends on anything
+        # Nobody is to see the head, and nothing in it depends on anything: what `send` would make of it.
+        self.status = status
+        self.finished = True
         self.sent_bytes += len(body)
         end = b"Content-Length: %d\r\n%b\r\n\r\n" % (len(body), connection.site.date.line)
         connection.stream.write(message(_STATUS_LINES[status], list(headers), end, body))

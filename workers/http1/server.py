@@ -14,11 +14,12 @@ from workers.answering import answer, answer_failure
 from workers.errors import Answer, Failure, ProxyError
 from workers.http1 import grammar
 from workers.http1.codec import IncomingRequest, parse_request
-from workers.http1.exchange import Http1Exchange, bare_answer, phrase
+from workers.http1.exchange import Http1Exchange, bare_answer
 from workers.http1.options import ConnectionOptions, Site
 from workers.http2.frames import PREFACE_HEAD
 from workers.http2.server import Http2Connection
 from workers.linger import linger
+from workers.phrases import reason_phrase
 from workers.stream import Stream, StreamError
 from workers.timers import NEVER, TimerWheel
 from workers.upstream.own import release
@@ -189,7 +190,7 @@ class ServerConnection:
         else:  # 417
             self.stream.write(
                 b"HTTP/1.1 %d %b\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                % (failure.status, phrase(failure.status), self.site.date.line)
+                % (failure.status, reason_phrase(failure.status), self.site.date.line)
             )
         linger(self.stream)
 

@@ -127,10 +127,9 @@ def parameters(value: bytes) -> dict[bytes, bytes]:
     found: list[tuple[bytes, bytes, bytes, bytes]] = _PARAMETERS.findall(text)
     if not found or found[-1][3]:
         return {}
-    values = {name.lower(): quoted or token for name, quoted, token, _ in found}
     if b"\\" in text:
-        values = {name: _ESCAPED.sub(rb"\1", value) for name, value in values.items()}
-    return values
+        return {name.lower(): _ESCAPED.sub(rb"\1", quoted) or token for name, quoted, token, _ in found}
+    return {name.lower(): quoted or token for name, quoted, token, _ in found}
 
 
 def _parsed(lines: list[str]) -> dict[tuple[bytes, bytes], bytes]:

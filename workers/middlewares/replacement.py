@@ -6,6 +6,7 @@ is as long as it can be, so `$1x` is the group called `1x`. Groups that are unse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeGuard
 
@@ -17,6 +18,11 @@ from workers.middlewares.patterns import compile_expression
 Spans = Sequence[tuple[int, int]]
 """Begin and end of a match, then of its groups."""
 
+Find = Callable[..., Spans | None]
+"""As Expression.find."""
+
+_PREFIX_AND_REST: Final = re.compile(r"\^((?:[A-Za-z0-9/:_-]|\\[./-])*)\(\.\*\)\$?")
+"""A text that begins with this, and whatever follows as the one group."""
 _LONGEST_NUMBER_DIGITS: Final = 8
 _MATCHES_A_TURN: Final = 500
 """A path may be a megabyte, each byte of it a match: others get their turn after so many."""
@@ -29,7 +35,7 @@ class Replacement:
 
     def __init__(self, pattern: str, template: str, message: str = "") -> None:
         expression = compile_expression(pattern, message)
-        self._find = expression.find
+        self._find = _finder(pattern, expression)
         self._expanded = _expander(_compiled(template, expression))
 
     def __call__(self, text: bytes) -> bytes | None:
@@ -65,6 +71,22 @@ class Replacement:
             spans = (find(text, position) or ()) if end < len(text) >= position else ()
         result.append(text[end:])
         return b"".join(result)
+
+
+def _finder(pattern: str, expression: Expression) -> Find:
+    """`expression.find`; for the commonest kind of pattern something that finds the same, only faster."""
+    kind = _PREFIX_AND_REST.fullmatch(pattern)
+    if kind is None:
+        return expression.find
+    prefix = kind[1].replace("\\", "").encode()
+    length = len(prefix)
+
+    def find(text: bytes, start: int = 0) -> Spans | None:
+        if start or b"\n" in text:  # which a dot does not match
+            return expression.find(text, start)
+        return ((0, len(text)), (length, len(text))) if text.startswith(prefix) else None
+
+    return find
 
 
 def _expander(pieces: Sequence[bytes | int]) -> Callable[[bytes, Spans], bytes]:

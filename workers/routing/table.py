@@ -64,7 +64,8 @@ class RoutingTable:
             bucket = hosts.get(b"*" + host_rest(host.rstrip(b".")))
             if bucket is not None:
                 best = bucket.find(request, best)
-        return self._general.find(request, best)
+        general = self._general
+        return general.find(request, best) if general.count else best
 
     def replaced(
         self, removed: Collection[str], added: Iterable[Route], pause: Callable[[], None] = lambda: None

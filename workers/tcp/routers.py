@@ -146,10 +146,6 @@ def _drafted(state: TCPRouterState, syntax: str) -> Tree:
         tree, problem = None, str(error)
     if state.priority == 0 and config.rule:
         state.priority = priority_of(config.rule, tree)
-    if state.priority > LARGEST_USER_PRIORITY:
-        raise BuildError(
-            f"the router priority {state.priority} exceeds the max user-defined priority {LARGEST_USER_PRIORITY}"
-        )
     if not config.service:
         raise BuildError("the service is missing on the router")
     if not config.rule:
@@ -159,6 +155,10 @@ def _drafted(state: TCPRouterState, syntax: str) -> Tree:
         raise BuildError(f"invalid rule: {quoted} , {problem}")
     if config.tls is None and _first_name(tree) not in (None, ANY_NAME):
         raise BuildError(f"invalid rule: {quoted} , has HostSNI matcher, but no TLS on router")
+    if state.priority > LARGEST_USER_PRIORITY:
+        raise BuildError(
+            f"the router priority {state.priority} exceeds the max user-defined priority {LARGEST_USER_PRIORITY}"
+        )
     return tree
 
 

@@ -87,7 +87,9 @@ class HealthBoard:
             self._wheel.release()
 
     def refresh(self, watched: Watched) -> None:
-        """Make one true to the board now."""
+        """Make one true to the board now; nothing is remembered of one that is not watched."""
+        if watched not in self._watched.get(watched.key, ()):
+            return
         if watched.refresh():
             self._stale.discard(watched)
         else:

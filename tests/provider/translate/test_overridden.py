@@ -34,7 +34,7 @@ def _of(result: BuildResult) -> list[Finding]:
 
 
 def transport(result: BuildResult, section: str = "http.services", name: str = "default-web-80") -> str:
-    service = objects_in(result.configuration, section)[name]
+    service: Any = objects_in(result.configuration, section)[name]
     used: str = service.load_balancer.servers_transport
     return used
 

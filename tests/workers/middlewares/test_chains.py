@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from config.middlewares import Chain, Middleware
@@ -10,7 +12,7 @@ from config.middlewares_traffic import Buffering
 from tests.workers.fakes import surroundings
 from tests.workers.middlewares.calls import call, request
 from workers.building import BuildError
-from workers.exchange import Handler
+from workers.exchange import Exchange, Handler
 from workers.middlewares.base import Wrap
 from workers.middlewares.chains import MOST_MEMBERS, Chains, MiddlewareState
 
@@ -163,6 +165,28 @@ def test_as_many_as_may_be_are_served() -> None:
     assert call(wrap, request("/a")).status == 200
     with pytest.raises(BuildError, match="more than 100"):
         built_of({"add": add("/b")}, *["add"] * (MOST_MEMBERS + 1))
+
+
+def test_a_chain_costs_nothing_itself() -> None:
+    """Its members stand around the server as if the router named them."""
+    assert calls_around("both") == calls_around("strip", "add") == calls_around("empty", "both")
+    assert calls_around("nested") == calls_around("strip", "add", "add") > calls_around("both")
+
+
+def calls_around(*references: str) -> int:
+    """How many calls lead from the router to its server."""
+    wrap, seen = Built(*references).wrap(), []
+
+    def counted(handler: Handler) -> Handler:
+        def server(exchange: Exchange) -> None:
+            seen.append(len(inspect.stack(0)))
+            handler(exchange)
+
+        assert wrap is not None
+        return wrap(server)
+
+    call(counted, request("/a/x"))
+    return seen[0]
 
 
 def built_of(known: dict[str, Middleware], *references: str) -> Wrap | None:

@@ -257,6 +257,9 @@ def test_parameters_that_cannot_be_read(text: bytes) -> None:
 
 def test_parameters() -> None:
     assert parameters(b'Digest A="b\\"c, d" , e=f,g=""') == {b"a": b'b"c, d', b"e": b"f", b"g": b""}
+    assert parameters(b'Digest a=\\b, c="\\d\\\\",c="\\e"') == {b"a": rb"\b", b"c": b"e"}
+    assert parameters(b"Digest \t a \t= b \t,") == {b"a": b"b"}
+    assert parameters(b"Digest  ") == {}
 
 
 @pytest.mark.parametrize("users", [["a:b"], ["a:b:c:d"], ["secret-hash"]])

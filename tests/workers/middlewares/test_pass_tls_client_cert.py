@@ -57,6 +57,17 @@ def test_without_a_certificate_nothing_changes(tls: Connection | None) -> None:
     assert passed(options, f"{PEM.decode()}: forged", tls=tls, trusted=False).sent(PEM) == []
 
 
+def test_what_stands_there_already_is_replaced() -> None:
+    """Whoever put it there before, and however it is spelled."""
+    connection = Connection(FULL)
+    for wanted in (PassTLSClientCert(pem=True), PassTLSClientCert(pem=True, info=ClientCertificateInfo())):
+        line = f"{PEM.decode().upper()}: forged"
+        values = passed(wanted, line, "X-Other: kept", tls=connection).sent(PEM)
+        assert values == passed(wanted, tls=connection, trusted=False).sent(PEM)
+        assert values != [b"forged"]
+        assert passed(wanted, line, "X-Other: kept", tls=connection).sent(b"x-other") == [b"kept"]
+
+
 def test_info_of_nothing_is_empty() -> None:
     answer = passed(PassTLSClientCert(info=ClientCertificateInfo()), tls=Connection(FULL))
     assert answer.sent(INFO) == [b""]

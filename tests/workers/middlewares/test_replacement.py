@@ -32,6 +32,8 @@ from workers.middlewares.replacement import Replacement
         ("(a)", "$é1x", b"a", b""),
         ("a", "é", b"a", "é".encode()),
         ("(?i)A", "b", b"aA", b"bb"),
+        ("(a)(b)?", "%b%%$1%$2", b"ab", b"%b%%a%b"),
+        ("(a)", "\0%s$1\0", b"ab", b"\0%sa\0b"),
     ],
 )
 def test_as_in_go(pattern: str, template: str, text: bytes, expected: bytes) -> None:
@@ -66,6 +68,17 @@ def test_errors_in_the_words_of_the_original(pattern: str, message: str) -> None
 @given(st.text("ab/é", max_size=12), st.sampled_from(["a", "a*", "", "b|a*", "(a|b)+", ".", "é?"]))
 def test_each_match_by_itself_leaves_the_text(text: str, pattern: str) -> None:
     assert Replacement(pattern, "$0")(text.encode()) in (text.encode(), None)
+
+
+@given(
+    st.sampled_from(["^(.*)", "^a(.*)", r"^a\./(.*)$", r"^http:\/\/a-b_(.*)", "^/é(.*)", "^a.(.*)"]),
+    st.text("a./-_é\n", max_size=8) | st.text("a./\n", max_size=4).map("http://a-b_".__add__),
+    st.sampled_from(["$1", "x$1y", "$0", "-"]),
+)
+def test_a_prefix_and_the_rest(pattern: str, text: str, template: str) -> None:
+    """The group that is never set changes nothing but the way to the answer."""
+    subject = text.encode()
+    assert Replacement(pattern, template)(subject) == Replacement(f"{pattern}|(never^)", template)(subject)
 
 
 def test_many_matches_let_others_have_their_turn() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from tests.workers.http2.peer import Http2Peer
 from tests.workers.upstream.secured import authority, secured, server_context
 from tls.client import client_settings
 from workers.timers import TimerWheel
-from workers.upstream import through as through_proxies
 from workers.upstream.outgoing import Outgoing
 from workers.upstream.transport import Transport
 
@@ -232,10 +232,10 @@ def test_no_descriptors_for_a_proxy_behind_tls(monkeypatch: pytest.MonkeyPatch) 
     def refuse() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    with proxied(secured(lambda peer: peer.read_to_end()), f"http://{SERVER}", "https") as stage:
+    with proxied(secured(answering()), f"http://{SERVER}", "https") as stage:
         client = stage.client()
         with monkeypatch.context() as patched:
-            patched.setattr(through_proxies.socket, "socketpair", refuse)
+            patched.setattr(socket, "socketpair", refuse)
             assert client.get().status == 502
 
 
