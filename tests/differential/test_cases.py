@@ -105,12 +105,15 @@ def _load(path: Path) -> dict[str, Any]:
     return case
 
 
+# A case says `one name: why` where its point is that names meet, which safe names never do.
 SAFE_NAMING = ("--providers.kubernetescrd.safenaming=true",)
 
 
 def _cases() -> list[dict[str, Any]]:
     written = [_load(path) for path in FOLDER.glob("*.yaml")]
-    again = [{**case, "options": SAFE_NAMING} for case in written if not case["options"]]
+    again = [
+        {**case, "options": SAFE_NAMING} for case in written if not case["options"] and "one name" not in case
+    ]
     return sorted(written + again, key=lambda case: (case["options"], case["name"]))
 
 

@@ -86,9 +86,10 @@ class Watch:
         self._failed = False
         self._deadline = now + options.timeout_seconds
         self._next_bookmark = now + options.bookmark_interval_seconds
-        self._started = False
         if options.failure is not None:
             self._fail(options.failure)
+        else:
+            self._start()
         collection.watches.add(self)
         store.changed.notify_all()
 
@@ -126,7 +127,6 @@ class Watch:
             if now >= self._deadline:
                 self._ending = Ending.CLEAN
             if not self._failed:
-                self._start()
                 self._read_log()
             caught_up = self._failed or self._position >= self.collection.log_end
             if caught_up and not self._failed:
@@ -142,9 +142,7 @@ class Watch:
         return min(self._deadline, self._next_bookmark) if self._options.bookmarks else self._deadline
 
     def _start(self) -> None:
-        if self._started:
-            return
-        self._started = True
+        """What is there now comes first: a watch begins when asked for, not when its connection has its turn."""
         if self._options.initial:
             self._position = self.collection.log_end
             picked = self._selection.pick(self.collection.ordered())
