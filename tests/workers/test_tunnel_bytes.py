@@ -18,7 +18,7 @@ from workers.stream import Stream
 from workers.tunnel import Tunnel
 
 LONGEST_BYTES = 600_000
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 class Roundabout(Stream):
