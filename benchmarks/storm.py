@@ -3,14 +3,16 @@
     python -m benchmarks.storm [--routes 10000] [--seconds 60] [--changes 500] [--window 3]
 
 An in-memory API server holds N routes; wrk loads one of them in windows of a few seconds, first in quiet, then
-while so many slices a second get other addresses. Printed are the medians of the windows, and what the provider
-spends.
+while so many slices a second get other addresses, and at last with the same changes while the provider stands
+still: what is left then is what the API server takes from wrk, with which it shares a core. Printed are the
+medians of the windows, and what the provider spends.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import statistics
 import tempfile
 import threading
@@ -32,18 +34,19 @@ from benchmarks.setting import Setting
 CONNECTIONS = 16
 BATCHES_A_SECOND = 20
 SETTLE_SECONDS = 5.0
-STORM_NICENESS = 10
+_TURNS = itertools.count()
+"""Of all storms of this process: none may bring what the one before it has brought."""
 
 
 def changes(count: int, routes: int) -> Iterator[dict[str, Any]]:
     """Lists of `count` slices, each with other addresses than before; the loaded route's own is not among them."""
     numbers = itertools.cycle(range(1, routes))
-    for turn in itertools.count():
+    for turn in _TURNS:
         yield {"apiVersion": "v1", "kind": "List", "items": [_slice(next(numbers), turn) for _ in range(count)]}
 
 
 def _slice(number: int, turn: int) -> dict[str, Any]:
-    name = f"app-{number}"
+    name, network = f"app-{number}", f"10.{turn % 250}.{turn // 250 % 250}"
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -54,9 +57,7 @@ def _slice(number: int, turn: int) -> dict[str, Any]:
         },
         "addressType": "IPv4",
         "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
-        "endpoints": [
-            {"addresses": [f"10.{turn % 250}.1.{one + 1}"], "conditions": {"ready": True}} for one in (0, 1)
-        ],
+        "endpoints": [{"addresses": [f"{network}.{one}"], "conditions": {"ready": True}} for one in (1, 2)],
     }
 
 
@@ -64,7 +65,12 @@ def _stand_back() -> None:
     """The API server must not take the time of what measures, with which it shares a core."""
     for one in psutil.Process().children(recursive=True):
         if "tests.kube" in one.cmdline():
-            one.nice(STORM_NICENESS)
+            for thread in one.threads():
+                _only_when_idle(thread.id)
+
+
+def _only_when_idle(thread: int) -> None:
+    os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 class Storm:
@@ -78,6 +84,8 @@ class Storm:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
+        _only_when_idle(threading.get_native_id())
+        os.sched_setaffinity(threading.get_native_id(), {int(cores()[1])})
         due = time.monotonic()
         for one in self._lists:
             if self._over.wait(max(0.0, due - time.monotonic())):
@@ -98,6 +106,16 @@ class Storm:
 def provider_of(master: psutil.Process) -> psutil.Process:
     """The process below the master that runs the provider."""
     return next(one for one in master.children(recursive=True) if "provider" in one.cmdline())
+
+
+@contextmanager
+def stopped(process: psutil.Process) -> Iterator[None]:
+    """It does nothing meanwhile."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
 
 
 def windows(port: int, seconds: float, window: float, core: str) -> list[Load]:
@@ -152,9 +170,12 @@ def measure(routes: int, seconds: float, a_second: int, window: float) -> None:
             made, passed = storm.made, time.monotonic() - began
         spent = sum(provider.cpu_times()[:2]) - before
         memory = provider.memory_info().rss / (1 << 20)
+        with stopped(provider), Storm(api, routes, a_second):
+            unheard = windows(port, seconds, window, core)
     print("\n| | windows | requests/s | p50 ms | p99 ms | failed |\n|---|---|---|---|---|---|")
     print(row("quiet", quiet))
     print(row("storm", busy))
+    print(row("storm of which nobody hears", unheard))
     print(f"\n{made / passed:.0f} changes a second; provider: {spent / passed:.0%} of a core, {memory:.0f} MiB")
 
 

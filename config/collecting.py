@@ -16,15 +16,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-FREEZE_AFTER: Final = 30
-"""Collections of the youngest generation during changes; each stands for some 700 new objects."""
+FREEZE_AFTER: Final = 80
+"""Collections of the youngest generation during changes; each stands for a handful of new objects."""
 THAW_AFTER: Final = 1024
 """Freezes; some twenty minutes of a storm."""
 _NEVER: Final = 1 << 30
+_HANDFUL: Final = 250  # objects
+_HANDFULS_LEFT: Final = 40  # less is not worth a look in a quiet moment
+_HANDFULS_AT_MOST: Final = 400
+_MIDDLE: Final = 3
+"""Collections of the youngest generation before one of the middle one, which takes as long as it holds objects:
+with the usual ten a change would stand still for a millisecond each time, and nothing is saved by fewer."""
 
 
 class Collector:
     """Wraps changes of one process. Belongs to one thread; changes must not overlap."""
+
+    _middle = _MIDDLE
 
     def __init__(self) -> None:
         self._made = 0
@@ -35,7 +43,7 @@ class Collector:
         """While a change is worked on only the young are collected; what it leaves may be frozen at its end."""
         young, middle, old = gc.get_threshold()
         before = _young_collections()
-        gc.set_threshold(young, middle, _NEVER)
+        gc.set_threshold(min(young, _HANDFUL), self._middle, _NEVER)
         try:
             yield
         finally:
@@ -52,8 +60,34 @@ class Collector:
         if is_first or self.freezes % THAW_AFTER == 0:  # the first time there is hardly anybody to be kept waiting
             gc.collect()
         else:
-            gc.collect(1)  # cycles among the young must not be frozen
+            self._look()
         gc.freeze()
+
+    def _look(self) -> None:
+        gc.collect(1)  # cycles among the young must not be frozen
+
+
+class QuietCollector(Collector):
+    """For a process that does nothing but changes, with threads that bring them: it never stands still for long.
+
+    The youngest are looked through by handfuls, in passing. What survives that waits for a quiet moment (call
+    `quiet` when there is one) or is frozen as it is, since cycles among it are rare: these wait until all is
+    thawed. Where no moment is quiet and nothing is frozen, many handfuls are looked through all the same.
+    """
+
+    _middle = _HANDFULS_AT_MOST
+
+    def __init__(self) -> None:
+        super().__init__()
+        gc.set_threshold(_HANDFUL, self._middle, _NEVER)
+
+    def quiet(self) -> None:
+        """Look through what has been left since the last change."""
+        if gc.get_count()[1] > _HANDFULS_LEFT:
+            gc.collect(1)
+
+    def _look(self) -> None:
+        pass
 
 
 def _young_collections() -> int:

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -48,7 +47,9 @@ LARGEST_BYTES: Final = 1 << 30
 
 _HEADER: Final = struct.Struct("<8sHHIQQ16s")  # magic, layout, reserved, rows, number, total bytes, digest
 _ROW: Final = struct.Struct("<12sIQQ16s")  # section, shard, offset, length, digest
-_LARGEST_WRITE: Final = 1024  # pieces in one writev (IOV_MAX)
+_WRITE_BYTES: Final = 64 << 10  # in one call, which nothing interrupts: pages come at 2 GB/s
+_WRITE_PIECES: Final = 1024  # IOV_MAX
+_ROWS_AT_ONCE: Final = 64
 _LARGEST_ROWS: Final = len(SECTIONS) * SHARD_COUNT
 
 
@@ -168,13 +169,27 @@ def write_generation(number: int, sections: Iterable[tuple[SectionKey, bytes, by
 def _sealed_memfd(name: str, pieces: list[bytes]) -> int:
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        for start in range(0, len(pieces), _LARGEST_WRITE):
-            _write_all(descriptor, pieces[start : start + _LARGEST_WRITE])
+        for some in _gathered(pieces):
+            _write_all(descriptor, some)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, REQUIRED_SEALS)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """As many pieces as one write takes; a large one alone."""
+    some: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        if some and (length + len(piece) > _WRITE_BYTES or len(some) == _WRITE_PIECES):
+            yield some
+            some, length = [], 0
+        some.append(piece)
+        length += len(piece)
+    if some:
+        yield some
 
 
 def _write_all(descriptor: int, pieces: list[bytes]) -> None:
@@ -185,23 +200,20 @@ def _write_all(descriptor: int, pieces: list[bytes]) -> None:
 
 
 class Generation:
-    """A verified generation, mapped read-only. Close it when its sections are decoded.
+    """A verified generation. Close it when its sections are decoded.
 
-    Raises GenerationRefused when seals, layout, lengths or digests do not hold. The descriptor stays the
-    caller's and may be closed right after.
+    Read piece by piece and not mapped: of a large one a change concerns little, and the pages of a mapping take a
+    millisecond to be found and let go. Raises GenerationRefused when seals, layout, lengths or digests do not
+    hold. The descriptor stays the caller's and may be closed right after; before, `pause` is called now and then.
     """
 
-    __slots__ = ("_map", "_view", "number", "sections")
+    __slots__ = ("_descriptor", "number", "sections")
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, pause: Callable[[], None] = lambda: None) -> None:
+        self._descriptor = -1
         total = _checked_size(descriptor)
-        self._map = mmap.mmap(descriptor, total, prot=mmap.PROT_READ)
-        self._view = memoryview(self._map)
-        try:
-            self.number, self.sections = _read_table(self._view, total)
-        except BaseException:
-            self.close()
-            raise
+        self.number, self.sections = _read_table(descriptor, total, pause)
+        self._descriptor = os.dup(descriptor)
 
     def read(self, key: SectionKey) -> Any:
         """Decode one section after checking its digest."""
@@ -223,14 +235,19 @@ class Generation:
 
     def _checked(self, key: SectionKey) -> bytes:
         row = self.sections[key]
-        data = bytes(self._view[row.offset : row.offset + row.length])
+        data = os.pread(self._descriptor, row.length, row.offset)
         if digest_of(data) != row.digest:
             raise GenerationRefused(f"section {key.section}/{key.shard} does not match its digest")
         return data
 
     def close(self) -> None:
-        self._view.release()
-        self._map.close()
+        """Any thread; more than once does no harm."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Generation:
         return self
@@ -255,8 +272,9 @@ def _checked_size(descriptor: int) -> int:
     return size
 
 
-def _read_table(view: memoryview, size: int) -> tuple[int, dict[SectionKey, Section]]:
-    magic, layout, reserved, count, number, total, digest = _HEADER.unpack_from(view)
+def _read_table(descriptor: int, size: int, pause: Callable[[], None]) -> tuple[int, dict[SectionKey, Section]]:
+    header = os.pread(descriptor, _HEADER.size, 0)
+    magic, layout, reserved, count, number, total, digest = _HEADER.unpack(header)
     if magic != MAGIC:
         raise GenerationRefused("wrong magic number")
     if layout != LAYOUT:
@@ -266,11 +284,14 @@ def _read_table(view: memoryview, size: int) -> tuple[int, dict[SectionKey, Sect
     end = _HEADER.size + count * _ROW.size
     if count > _LARGEST_ROWS or end > size:
         raise GenerationRefused(f"a table of {count} rows does not fit")
+    table = os.pread(descriptor, end - _HEADER.size, _HEADER.size)
     unsigned = _HEADER.pack(magic, layout, reserved, count, number, total, bytes(16))
-    if digest_of(unsigned + bytes(view[_HEADER.size : end])) != digest:
+    if digest_of(unsigned + table) != digest:
         raise GenerationRefused("header digest does not match")
     sections: dict[SectionKey, Section] = {}
-    for name, shard, offset, length, digest in _ROW.iter_unpack(view[_HEADER.size : end]):
+    for index, (name, shard, offset, length, digest) in enumerate(_ROW.iter_unpack(table)):
+        if index % _ROWS_AT_ONCE == 0:
+            pause()
         key = _key_of(name, shard)
         if offset < end or offset + length > size:
             raise GenerationRefused(f"section {key.section}/{key.shard} lies outside the file")

@@ -14,15 +14,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
-from config.collecting import Collector
+from config.collecting import QuietCollector
 from config.control_page import ControlPage, Head
 from config.findings import Finding
 from config.logs import reopen_logs
 from config.static import KubernetesCRD, StaticConfiguration
 from provider.findings import FindingLog
+from provider.giving_way import GivingWay, Pace
 from provider.holdoff import Holdoff
 from provider.kube.errors import KindMissing
 from provider.kube.fetcher import Fetched
@@ -89,7 +91,8 @@ class Provider:
         self._holdoff = Holdoff(
             self._sources.build_pause_seconds, static.providers.providers_throttle_duration_seconds
         )
-        self._collector = Collector()
+        self._collector = QuietCollector()
+        self._giving_way = GivingWay()
         self._finding_log = FindingLog()
         self._findings: list[Finding] = []
         self._findings_around: list[Finding] = []
@@ -129,12 +132,14 @@ class Provider:
 
     def _take_messages(self) -> Stop | None:
         """Wait for something to do, then handle what has come meanwhile."""
+        pace = Pace()
         try:
-            message = self._queue.get(timeout=self._patience(time.monotonic()))
+            message = self._next_message()
             for _ in range(_LARGEST_BATCH):
                 if isinstance(message, Stop):
                     return message
                 self._handle(message)
+                pace()
                 message = self._queue.get_nowait()
         except queue.Empty:
             return None
@@ -142,6 +147,16 @@ class Provider:
             return message
         self._handle(message)
         return None
+
+    def _next_message(self) -> Any:
+        """Raises queue.Empty where nothing comes for as long as there is nothing to do."""
+        patience_seconds = self._patience(time.monotonic())
+        try:
+            return self._queue.get(timeout=patience_seconds)
+        except queue.Empty:
+            if patience_seconds == HEARTBEAT_SECONDS:
+                self._collector.quiet()
+            raise
 
     def _patience(self, now: float) -> float:
         due = self._holdoff.due_at() if self._may_build() else None
@@ -216,7 +231,7 @@ class Provider:
 
     def _advance(self, now: float) -> None:
         if self._may_build() and self._holdoff.is_due(now):
-            with self._collector.change():
+            with self._collector.change(), self._giving_way.work() if self._published else nullcontext():
                 self._build()
         synced = self._published and self._sources.feeds.in_sync
         self._page[Head.PROVIDER_SYNCED] = int(synced)

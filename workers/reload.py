@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import gevent
 from gevent import get_hub
 
 from config.findings import Finding
@@ -18,6 +19,8 @@ from config.generation import EndpointsShard, Generation, Meta, RoutingShard, Se
 from workers.pacing import Pacer
 from workers.runtime import Changes, Runtime
 
+LET_GO_SECONDS: Final = 0.003
+"""After the change, in which requests that have come meanwhile are answered."""
 _V = TypeVar("_V")
 
 
@@ -39,7 +42,7 @@ class Reloader:
         Raises GenerationRefused, and changes nothing, if any changed section does not hold.
         """
         pause = Pacer()
-        generation = Generation(descriptor)
+        generation = Generation(descriptor, pause)
         try:
             fresh = self._decode_changed(generation, pause)
             gone = [key for key in self._shards if key not in generation.sections]
@@ -112,10 +115,15 @@ class Reloader:
 
 
 def _let_go(generation: Generation) -> None:
-    """Close it in a thread: often nobody else has it, and the kernel takes a millisecond to free its pages.
+    """Close it a little later: requests that waited for the end of the change should not wait for that, too."""
+    gevent.spawn_later(LET_GO_SECONDS, _close, generation)
 
-    Called when all is done. Passwords and bodies keep the threads busy, too, and a change must not wait for them,
-    not even for the start of a thread that the system does not allow.
+
+def _close(generation: Generation) -> None:
+    """In a thread: often nobody else has it, and the kernel takes a millisecond to free its pages.
+
+    At once where passwords and bodies keep all threads busy, or where the system does not allow to start one: what
+    waited for them would pile up.
     """
     pool = get_hub().threadpool
     if len(pool) < pool.maxsize:

@@ -140,6 +140,7 @@ class Runtime:
             new.monitors = wanted_monitors(new.routers.values(), new.services, new.checked, pause)
         present = {name: one for name, one in paced(changes.endpoints.items(), pause) if one is not None}
         gone = changes.endpoints.keys() - present.keys()
+        pause()
         new._commit(swaps, gone, present, self)
         return new
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from provider.giving_way import Pace
 from provider.kube.api import Api, WatchStream
 from provider.kube.errors import ApiError, Forbidden, KindMissing, Unauthorized
 from provider.kube.watch import (
@@ -146,11 +147,13 @@ class Informer:
                 if self._stopping.is_set():
                     return
                 self._tell_order()
+                pace = Pace()
                 for chunk in stream.chunks():
                     for line in splitter.feed(chunk):
                         change = self._machine.line(line)
                         if change is not None:
                             self._deliver(Changed(self.feed, change))
+                        pace()
                     if self._stopping.is_set():
                         return
             finally:

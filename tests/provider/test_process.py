@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from config.control_page import Head
+from provider.process import HEARTBEAT_SECONDS, Provider
 from provider.resources.kinds import KINDS
 from tests.kube import KubeServer
 from tests.provider.support import (
@@ -427,6 +430,43 @@ def test_sigterm_ends_the_process_soon(reachable: bool) -> None:
             provider.ended()
             assert provider.process.returncode == 0
             assert time.monotonic() - started < DEADLINE_SECONDS / 2
+
+
+def test_a_timer_that_fires_out_of_time_does_not_end_the_process() -> None:
+    with whoami_server() as server, running(static_for(server.url)) as provider:
+        provider.receive()
+        os.kill(provider.process.pid, signal.SIGALRM)
+        server.apply(endpoints("whoami", "10.1.0.9"))
+        assert provider.receive().urls(NAME) == ["http://10.1.0.9:8080"]
+
+
+@pytest.mark.parametrize(("patience_seconds", "quiet"), [(HEARTBEAT_SECONDS, 1), (0.1, 0)])
+def test_only_a_moment_with_nothing_to_do_is_quiet(patience_seconds: float, quiet: int) -> None:
+    """Where a build is due soon, looking for garbage would hold it up."""
+    messages, moments = Messages(), list[int]()
+    provider: Any = SimpleNamespace(
+        _queue=messages,
+        _patience=lambda now: patience_seconds,
+        _collector=SimpleNamespace(quiet=lambda: moments.append(1)),
+    )
+    messages.waiting.append("message")
+    assert Provider._next_message(provider) == "message"
+    assert not moments
+    with pytest.raises(queue.Empty):
+        Provider._next_message(provider)
+    assert len(moments) == quiet
+
+
+class Messages:
+    """A queue in which nobody has to wait for a timeout."""
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+
+    def get(self, timeout: float) -> str:
+        if not self.waiting:
+            raise queue.Empty
+        return self.waiting.pop()
 
 
 def test_findings_are_logged_once() -> None:

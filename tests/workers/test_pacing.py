@@ -19,9 +19,11 @@ from tests.workers.fakes import balancer, environment, router, servers
 from workers import pacing
 from workers.pacing import (
     ITEMS_AT_ONCE,
+    LARGE_SECONDS,
+    LONG_RUN_SECONDS,
     LONGEST_BUSY_RUN_SECONDS,
-    LONGEST_RUN_SECONDS,
     SHARE,
+    SHORT_RUN_SECONDS,
     Pacer,
     Pause,
     paced,
@@ -33,6 +35,7 @@ FEW, MANY = 60, 1000
 SLACK_LINES = (MANY - FEW) // 2
 """A loop over all objects of one line each would exceed this."""
 CHANGED = 20
+STEP = 5e-5
 
 
 def longest_unit(work: Callable[[Pause], object]) -> int:
@@ -133,27 +136,57 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.rounds, self.turns = 100.0, 0.0, 0
+        self.runs: list[float] = []
+        self._since = self.now
         monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(pacing, "gevent", SimpleNamespace(sleep=self._sleep))
 
-    def _sleep(self, _: float) -> None:
+    def _sleep(self, seconds: float) -> None:
+        assert seconds > 0, "else there would be no input and output in between"
         self.turns += 1
+        self.runs.append(self.now - self._since)
         self.now += self.rounds
+        self._since = self.now
 
     def work(self, seconds: float) -> float:
         """Steps of 50 microseconds; the time it takes altogether."""
         began, pacer = self.now, Pacer()
-        for _ in range(round(seconds / 5e-5)):
-            self.now += 5e-5
+        self._since = self.now
+        for _ in range(round(seconds / STEP)):
+            self.now += STEP
             pacer()
         return self.now - began
 
 
-def test_requests_get_their_turn_every_half_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_get_their_turn_soon_while_a_change_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    clock.rounds = 0.001
-    clock.work(0.1)
-    assert clock.turns >= 0.1 / LONGEST_RUN_SECONDS - 1
+    clock.work(LARGE_SECONDS)
+    assert clock.turns >= LARGE_SECONDS / (SHORT_RUN_SECONDS + STEP) - 1
+    assert max(clock.runs) < SHORT_RUN_SECONDS + 2 * STEP
+
+
+def test_a_change_that_proves_to_be_large_goes_on_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.work(5 * LARGE_SECONDS)
+    longest = [run for run in clock.runs if run > SHORT_RUN_SECONDS + 2 * STEP]
+    before = sum(clock.runs[: -len(longest)])
+    assert LARGE_SECONDS - STEP < before < LARGE_SECONDS + SHORT_RUN_SECONDS + 2 * STEP
+    assert clock.runs[-len(longest) :] == longest, "and so it stays"
+    assert LONG_RUN_SECONDS - STEP < min(longest) <= max(longest) < LONG_RUN_SECONDS + 2 * STEP
+
+
+def test_the_next_change_begins_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.work(5 * LARGE_SECONDS)
+    clock.runs.clear()
+    clock.work(LARGE_SECONDS)
+    assert max(clock.runs) < SHORT_RUN_SECONDS + 2 * STEP
+
+
+def test_what_ends_within_a_run_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.work(SHORT_RUN_SECONDS - STEP)  # two steps
+    assert not clock.turns
 
 
 @pytest.mark.parametrize("rounds", [0.004, 0.01, 0.016])
