@@ -13,6 +13,7 @@ from tests.differential.generated_middlewares_calls import Call
 from tests.differential.generated_middlewares_ground import Outcome
 from tests.differential.generated_middlewares_plan import Route
 
+_IN_CHUNKS: Final = ["transfer-encoding", "chunked"]
 _OF_AUTH: Final = ("content-length", "transfer-encoding", "user-agent")
 _WITH_OWN_HEADERS: Final = {"grpcWeb", "errors", "retry", "buffering", "forwardAuth"}
 _BASE64: Final = {*string.ascii_letters, *string.digits, *"+/="}
@@ -53,6 +54,9 @@ def _reduce_answer(route: Route, call: Call, client: dict[str, Any]) -> None:
     if call.method == "HEAD":
         odd = ("trailer", "content-length") if "buffering" in kinds else ("trailer",)
         headers = [pair for pair in headers if pair[0] not in odd and pair != ["content-length", "0"]]
+    if not client["body"] and any(reply.framing != "length" for reply in (*call.replies, *call.side_replies)):
+        # In the original the end of an empty stream races with the flush that makes it one.
+        headers = [pair for pair in headers if pair not in (["content-length", "0"], _IN_CHUNKS)]
     if "buffering" in route.kinds:  # where the original sends trailers twice
         headers = [pair for pair in headers if pair[0] != "x-t"]
     if "grpcWeb" in route.kinds:  # the original lists them in any order, and some that are not there

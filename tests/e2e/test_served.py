@@ -49,6 +49,7 @@ class Served:
     def __init__(self, start: StartTree, directory: Path, upstream: Upstream) -> None:
         self._start = start
         self.file = directory / "all.yaml"
+        self.upstream = upstream
         self.port = upstream.port
         self.write("PathPrefix(`/`)")
 

@@ -13,11 +13,14 @@ class Upstream:
 
     def __init__(self) -> None:
         upstream = self
+        self.requests, self.counting = 0, threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                with upstream.counting:
+                    upstream.requests += 1
                 pieces = [b"hello"]
                 if self.path.startswith("/slow/"):
                     pieces = [b"begun ", b"done"]
