@@ -79,7 +79,8 @@ class QuietCollector(Collector):
 
     def __init__(self) -> None:
         super().__init__()
-        gc.set_threshold(_HANDFUL, self._middle, _NEVER)
+        # Full ones go on outside of changes: cycles that outlived a look are found by nothing else for a long time.
+        gc.set_threshold(_HANDFUL, self._middle, gc.get_threshold()[2])
 
     def quiet(self) -> None:
         """Look through what has been left since the last change."""

@@ -196,6 +196,22 @@ def test_what_is_left_does_not_grow_for_ever_where_no_moment_is_quiet(collection
     del kept
 
 
+def test_a_cycle_that_outlived_quiet_moments_is_freed_without_any_change() -> None:
+    """By the collections that Python makes after so many of the middle generation."""
+    collector, living = QuietCollector(), Node()
+    living.other = living
+    gone = weakref.ref(living)
+    kept: list[Node] = []
+    for _ in range(2):
+        kept += [Node() for _ in range(MANY // 2)]
+        collector.quiet()
+    del living
+    for _ in range(2 * USUAL[2]):
+        kept += [Node() for _ in range(MANY)]
+        collector.quiet()
+    assert gone() is None
+
+
 def test_a_cycle_frozen_in_quiet_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "THAW_AFTER", 3)
     collector, living, kept = QuietCollector(), Node(), []
