@@ -79,7 +79,7 @@ class QuietCollector(Collector):
 
     def __init__(self) -> None:
         super().__init__()
-        # Full ones go on outside of changes: cycles that outlived a look are found by nothing else for a long time.
+        # Full ones go on outside of changes: nothing else finds cycles that outlived a look, for a long time.
         gc.set_threshold(_HANDFUL, self._middle, gc.get_threshold()[2])
 
     def quiet(self) -> None:
