@@ -56,13 +56,16 @@ class Sections:
         self._builders: dict[str, Builder] = {}
         self._shards: dict[SectionKey, Shard] = {}
         self._findings: list[Finding] = []
+        self._served: dict[str, bytes | None] = {}
         self.encoded: dict[SectionKey, Encoded] = {}
 
     def update(self, builder: Builder, changes: Changes) -> bool:
         """Encode changed objects, and put their shards together again; whether any byte differs."""
         self._builders.setdefault(builder.provider, builder)
         dirty: set[SectionKey] = set()
-        for section, names in changes.names.items():
+        for name, servers in changes.servers.items():
+            dirty.update(self._place_servers(qualify(name, builder.provider), servers))
+        for section, names in changes.names.items():  # after: a service may have changed altogether since
             for name in names:
                 dirty.update(self._place(builder, section, name))
         for key in dirty:
@@ -99,13 +102,25 @@ class Sections:
         value = self._value(builder, section, name, is_shared=qualified == name)
         if section == SERVICES:
             balancer = value.load_balancer if value is not None else None
-            key = SectionKey("endpoints", number)
-            if self._put(key, qualified, balancer.servers if balancer is not None else None):
-                yield key
+            servers = encode_section(balancer.servers) if balancer is not None else None
+            yield from self._place_servers(qualified, servers)
             value = without_servers(value) if value is not None else None
         key = SectionKey(home, number)
         if self._put(key, qualified, value, MEMBERS[home][section]):
             yield key
+
+    def _place_servers(self, name: str, servers: bytes | None) -> Iterator[SectionKey]:
+        """Bring the servers of one service (qualified) up to date; the shard, if its bytes differ by it."""
+        key = SectionKey("endpoints", shard_of(name))
+        shard = self._shard(key)
+        if shard.put_encoded(name, servers):
+            self._served[name] = shard.entry(name)
+            yield key
+
+    def take_changed_servers(self) -> dict[str, bytes | None]:
+        """What was put into `endpoints` since the last call, name and servers encoded, by service; None: gone."""
+        served, self._served = self._served, {}
+        return served
 
     def _value(self, builder: Builder, section: str, name: str, *, is_shared: bool) -> Any | None:
         """The object of that name; where several providers may give it (`is_shared`) the first one's."""
@@ -115,10 +130,13 @@ class Sections:
         return None
 
     def _put(self, key: SectionKey, name: str, value: Any | None, member: str = "") -> bool:
+        return self._shard(key).put(name, value, member)
+
+    def _shard(self, key: SectionKey) -> Shard:
         shard = self._shards.get(key)
         if shard is None:
             shard = self._shards[key] = Shard(key.section)
-        return shard.put(name, value, member)
+        return shard
 
     def _keep(self, key: SectionKey, data: bytes) -> bool:
         new = (data, digest_of(data))

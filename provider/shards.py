@@ -43,6 +43,22 @@ class Shard:
         objects[name] = entry
         return True
 
+    def put_encoded(self, name: str, value: bytes | None) -> bool:
+        """As `put`, of a shard without members."""
+        objects = self._members.setdefault("", {})
+        if value is None:
+            return objects.pop(name, None) is not None
+        entry = encode_section(name) + value
+        if objects.get(name) == entry:
+            return False
+        objects[name] = entry
+        return True
+
+    def entry(self, name: str) -> bytes | None:
+        """Name and value as they are encoded, of a shard without members."""
+        found: bytes | None = self._members.get("", {}).get(name)
+        return found
+
     def __bool__(self) -> bool:
         return any(self._members.values())
 

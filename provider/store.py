@@ -2,7 +2,8 @@
 
 Each source (`cluster`, `manifests`) has its own layer; where two hold the same key the first in SOURCES wins.
 Objects hold only fields that translation reads, so an equal object is no change. What changed is reported
-under the key that a reader of it records: an EndpointSlice under its Service, any Node under one key for all.
+under the key that a reader of it records: any Node under one key for all, an EndpointSlice as the endpoints of its
+Service, which readers note as the Service.
 That an object of a kind that routes has come or gone is also reported under keys of its own (`all_of`,
 `presence_of`), for those who need to know no more.
 Not thread-safe: owned by the provider's main loop.
@@ -32,6 +33,16 @@ def all_of(kind: str, namespace: str = "") -> ObjectKey:
     return ObjectKey(kind, namespace, "")
 
 
+def endpoints_of(namespace: str, service: str) -> ObjectKey:
+    """The key under which it is reported that endpoints of a Service have changed; it is read as the Service."""
+    return ObjectKey(ENDPOINTS, namespace, service)
+
+
+def service_of(endpoints: ObjectKey) -> ObjectKey:
+    """Undo `endpoints_of`."""
+    return ObjectKey(SERVICE.name, endpoints.namespace, endpoints.name)
+
+
 def presence_of(kind: str, namespace: str, name: str) -> ObjectKey:
     """The key under which it is reported and read that one object has come or gone, not that it has changed."""
     return ObjectKey(_PRESENCE[kind], namespace, name)
@@ -39,6 +50,9 @@ def presence_of(kind: str, namespace: str, name: str) -> ObjectKey:
 
 _PRESENCE: Final = {name: f"presence of {name}" for name in KINDS}
 
+
+ENDPOINTS: Final = "endpoints of Service"
+"""Kind of the key that `endpoints_of` gives."""
 
 _NONE: Final[frozenset[str]] = frozenset()
 ALL_NODES: Final = all_of(NODE.name)
@@ -211,11 +225,11 @@ class Store:
             del services[key.name]
             if not services:
                 del self._slices[key.namespace, old.service_name]
-            self._changed.add(ObjectKey(SERVICE.name, key.namespace, old.service_name))
+            self._changed.add(endpoints_of(key.namespace, old.service_name))
             matters = True
         if new is not None and new.service_name:
             self._slices.setdefault((key.namespace, new.service_name), {})[key.name] = new
-            self._changed.add(ObjectKey(SERVICE.name, key.namespace, new.service_name))
+            self._changed.add(endpoints_of(key.namespace, new.service_name))
             matters = True
         return matters
 

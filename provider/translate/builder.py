@@ -10,7 +10,7 @@ owners; see `contested` and `ownership`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from config.http import Router, Service
 from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from provider.options import TranslationOptions
 from provider.resources.kinds import INGRESS_ROUTE, ObjectKey
-from provider.store import Store
+from provider.store import ENDPOINTS, Store, service_of
 from provider.translate import (
     ingress,
     ingressroute,
@@ -41,6 +41,7 @@ from provider.translate.output import ROUTERS, SERVICES, Output
 from provider.translate.overridden import Overridden
 from provider.translate.ownership import Name, Ownership
 from provider.translate.parts import Part
+from provider.translate.pools import Pools, named_pools, with_servers
 from provider.translate.readers import Readers
 from provider.translate.usability import Usability
 from provider.translate.view import View
@@ -80,9 +81,13 @@ class BuildResult:
 
 @dataclass(slots=True)
 class Changes:
-    """What an update may have changed: bare names by section, keys of objects with findings."""
+    """What an update may have changed: bare names by section, keys of objects with findings.
+
+    `servers`: encoded servers of HTTP services of which nothing else changed, by bare name.
+    """
 
     names: dict[str, set[str]] = field(default_factory=dict)
+    servers: dict[str, bytes] = field(default_factory=dict)
     findings: set[ObjectKey] = field(default_factory=set)
 
     @property
@@ -93,7 +98,7 @@ class Changes:
     @property
     def services(self) -> set[str]:
         """HTTP services."""
-        return self.names.get(SERVICES, set())
+        return self.names.get(SERVICES, set()) | self.servers.keys()
 
 
 def build(store: Store, options: TranslationOptions, provider: str = PROVIDER_CRD) -> BuildResult:
@@ -133,6 +138,7 @@ class Builder:
         self.pending: dict[ObjectKey, set[ObjectKey]] = {}
         self.readers = readers or Readers()
         self._outputs: dict[ObjectKey, Output] = {}
+        self._pools = Pools()
         self._guard = Guard()
         self._usability, self._families = usability or Usability(options.environment), Families()
         self._usability.join(provider, self.sections)
@@ -148,16 +154,29 @@ class Builder:
     def build_all(self, store: Store) -> Changes:
         """Translate every object again, those that are gone included."""
         keys = {key for kind in self._translators for key in store.keys(kind)}
-        return self._translate(store, keys | set(self._outputs))
+        return self._translate(store, keys | set(self._outputs), Changes())
 
     def update(self, store: Store, changed: Iterable[ObjectKey]) -> Changes:
         """Translate what the changed keys (as Store.take_changed reports them) touch."""
         affected: set[ObjectKey] = set()
+        served: set[ObjectKey] = set()
         for key in changed:
-            if key.name and key.kind in self._translators:
-                affected.add(key)
-            affected.update(reader for reader in self.readers.of(key) if reader.kind in self._translators)
-        return self._translate(store, affected)
+            if key.kind == ENDPOINTS:
+                served.add(service_of(key))
+            else:
+                affected.update(self._readers_of(key))
+                if key.name and key.kind in self._translators:
+                    affected.add(key)
+        changes = Changes()
+        for service in served:
+            for reader in self._readers_of(service):
+                if reader not in affected and not self._exchange_servers(store, service, reader, changes):
+                    affected.add(reader)
+        return self._translate(store, affected, changes)
+
+    def _readers_of(self, key: ObjectKey) -> Iterator[ObjectKey]:
+        """Those that are translated here."""
+        return (reader for reader in self.readers.of(key) if reader.kind in self._translators)
 
     def result(self, store: Store) -> BuildResult:
         """The whole as it stands after the last build or update."""
@@ -169,8 +188,28 @@ class Builder:
         ]
         return BuildResult(configuration_of(objects), store.findings() + findings)
 
-    def _translate(self, store: Store, keys: Iterable[ObjectKey]) -> Changes:
-        changes = Changes()
+    def _exchange_servers(self, store: Store, service: ObjectKey, reader: ObjectKey, changes: Changes) -> bool:
+        """Follow a change of endpoints without translating the reader again; False if that takes a translation."""
+        named = self._pools.of(service, reader)
+        if not named or reader in self.pending or reader in self._hidden:
+            return False
+        output = self._outputs[reader]
+        try:
+            fresh = with_servers(output.services, named, store.slices(service.namespace, service.name))
+        except Exception:
+            return False  # the guard will see it, and say it
+        if fresh is None:
+            return False
+        owner = self._owner(output)
+        for name, value, encoded in fresh:
+            if not self.services.exchange(owner, name, value):
+                return False
+            output.services[name] = value
+            changes.servers[name] = encoded
+        return True
+
+    def _translate(self, store: Store, keys: Iterable[ObjectKey], changes: Changes) -> Changes:
+        """Translate these again; what comes of it is added to `changes`."""
         touched: set[Name] = set()
         unsettled: set[ObjectKey] = set()
         moved: set[ObjectKey] = set()
@@ -189,6 +228,7 @@ class Builder:
             if resource is not None:
                 new.created, new.references = resource.metadata.creation_timestamp, view.references
             self._overridden.replace(key, view.children)
+            self._pools.replace(key, named_pools(view.pools, view.endpoint_reads, new.of_section(SERVICES)))
             touched |= self._replace(key, new, exists=resource is not None, changes=changes)
             anew.add(key)
             if self._usability.replace(key, Part.of(new, view.places, self.provider)):

@@ -77,6 +77,14 @@ class Contested(Generic[T]):
                     del self._claims[name]
         return changed
 
+    def exchange(self, owner: Owner, name: str, value: T) -> bool:
+        """Exchange the value of the only claim. False, and nothing is done, if there are more or it is hidden."""
+        claims = self._claims.get(name, {})
+        if len(claims) != 1 or owner not in claims or (owner, name) in self._silenced:
+            return False
+        claims[owner] = value
+        return True
+
     def silence(self, owner: Owner, name: str, *, silent: bool = True) -> None:
         """Hide one claim, or show it again."""
         if silent:

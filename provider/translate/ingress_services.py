@@ -28,7 +28,8 @@ from provider.translate.kube_service import (
     wants_native,
     wants_nodes,
 )
-from provider.translate.servers import inferred_scheme, server_url, serving_endpoints
+from provider.translate.pools import server_url
+from provider.translate.servers import inferred_scheme, serving_endpoints
 from provider.translate.services import DEFAULT_FLUSH_INTERVAL
 
 

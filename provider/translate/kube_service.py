@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from provider.findings import Rejected, Report
-from provider.resources.core import Endpoint, EndpointSlice, Service, ServicePort
+from provider.resources.core import Endpoint, Service, ServicePort
 from provider.resources.kinds import SERVICE, ObjectKey
 from provider.translate.holder import Holder
+from provider.translate.pools import slice_port
 from provider.translate.references import check_namespace
 from provider.translate.view import View
 
@@ -154,17 +155,9 @@ def node_addresses(view: View, service: Service) -> list[str]:
 def endpoints(view: View, service: Service, port: ServicePort) -> Iterator[tuple[int, list[Endpoint]]]:
     """For each EndpointSlice that has the port: its number there and the endpoints, whatever their state."""
     for piece in view.slices(service.metadata.namespace, service.metadata.name):
-        number = _slice_port(piece, port.name)
+        number = slice_port(piece, port.name)
         if number:
             yield number, piece.endpoints or []
-
-
-def _slice_port(piece: EndpointSlice, name: str) -> int:
-    """Number of the slice's port with the Service port's name, 0 if it has none."""
-    for port in piece.ports or []:
-        if port.name == name:
-            return port.port or 0
-    return 0
 
 
 def check_empty(view: View, service: Service, spec: ServiceReference, consequence: str) -> None:
@@ -176,7 +169,3 @@ def check_empty(view: View, service: Service, spec: ServiceReference, consequenc
             field="name",
             advice=f"check that its pods are ready; with allowEmptyServices {consequence}",
         )
-
-
-def host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -6,11 +6,11 @@ Anything wrong raises Rejected with a field relative to the service reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from config.http import Server
 from provider.findings import Rejected
-from provider.resources.core import Endpoint, Service, ServicePort
+from provider.resources.core import Service, ServicePort
 from provider.resources.traefik import LoadBalancerSpec
 from provider.translate.holder import Holder
 from provider.translate.kube_service import (
@@ -18,16 +18,15 @@ from provider.translate.kube_service import (
     check_empty,
     check_external_name,
     cluster_address,
-    endpoints,
     find_port,
     find_service,
-    host_port,
     node_addresses,
     title,
     wants_native,
     wants_nodes,
 )
 from provider.translate.no_effect import note_addressing
+from provider.translate.pools import Pool, server_url, slice_port
 from provider.translate.view import View
 
 
@@ -79,10 +78,6 @@ def inferred_scheme(port: ServicePort) -> str:
     return "https" if port.port == 443 or port.name.startswith("https") else "http"
 
 
-def server_url(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://{host_port(host, port)}"
-
-
 def _of_endpoints(view: View, service: Service, spec: LoadBalancerSpec, port: ServicePort) -> list[Server]:
     servers = serving_endpoints(view, service, port, lambda: _scheme(spec, port))
     if not servers:
@@ -92,18 +87,9 @@ def _of_endpoints(view: View, service: Service, spec: LoadBalancerSpec, port: Se
 
 def serving_endpoints(view: View, service: Service, port: ServicePort, scheme: Callable[[], str]) -> list[Server]:
     """A server for each address that serves. `scheme` is asked only where an EndpointSlice has the port."""
-    servers: dict[str, Server] = {}
-    for number, found in endpoints(view, service, port):
-        prefix = scheme()
-        for address, fenced in _addresses(found):
-            if address not in servers:
-                servers[address] = Server(url=server_url(prefix, address, number), fenced=fenced)
-    return list(servers.values())
-
-
-def _addresses(found: list[Endpoint]) -> Iterator[tuple[str, bool]]:
-    """(address, fenced) of every endpoint that serves."""
-    for endpoint in found:
-        if endpoint.conditions.serving is not False:
-            for address in endpoint.addresses or []:
-                yield address, bool(endpoint.conditions.terminating)
+    namespace, name = service.metadata.namespace, service.metadata.name
+    slices = view.slices(namespace, name)
+    if not any(slice_port(piece, port.name) for piece in slices):
+        return []
+    pool = Pool(namespace, name, port.name, scheme())
+    return view.note_pool(pool, pool.servers(slices))

@@ -17,12 +17,12 @@ from provider.translate.kube_service import (
     endpoints,
     find_port,
     find_service,
-    host_port,
     node_addresses,
     wants_native,
     wants_nodes,
 )
 from provider.translate.no_effect import note_addressing
+from provider.translate.pools import host_port
 from provider.translate.view import View
 
 

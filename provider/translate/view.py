@@ -7,9 +7,11 @@ builder keeps the former one and translates again when all of `missing` has arri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
+from config.http import Server
 from provider.options import TranslationOptions
 from provider.resources.core import ConfigMap, EndpointSlice, Node, Secret, Service, Unread
 from provider.resources.gateway import ReferenceGrant
@@ -25,6 +27,7 @@ from provider.resources.kinds import (
 )
 from provider.resources.traefik import IngressRoute
 from provider.store import ALL_NODES, Store, all_of, presence_of
+from provider.translate.pools import Noted, Pool
 
 MOST_PLACES: Final = 100
 
@@ -42,10 +45,22 @@ class View:
 
     `references`: output names that the translation wrote down for objects of others, with the path of the field;
     `places`: all such paths of one, as far as they are worth to be told; `children`: where children of composed
-    services are written, by section and name.
+    services are written, by section and name; `pools`: servers that are the endpoints of Services;
+    `endpoint_reads`: how often those of a Service were asked for.
     """
 
-    __slots__ = ("_store", "children", "missing", "naming", "options", "places", "reads", "references")
+    __slots__ = (
+        "_store",
+        "children",
+        "endpoint_reads",
+        "missing",
+        "naming",
+        "options",
+        "places",
+        "pools",
+        "reads",
+        "references",
+    )
 
     def __init__(self, store: Store, options: TranslationOptions) -> None:
         self._store = store
@@ -56,6 +71,8 @@ class View:
         self.references: dict[Reference, str] = {}
         self.places: dict[Reference, list[str]] = {}
         self.children: dict[tuple[str, str], str] = {}
+        self.pools: list[Noted] = []
+        self.endpoint_reads: Counter[ObjectKey] = Counter()
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """An object of a kind that routes: a custom resource or an Ingress."""
@@ -130,8 +147,15 @@ class View:
         return self._store.service(namespace, name)
 
     def slices(self, namespace: str, service: str) -> list[EndpointSlice]:
-        self.reads.add(ObjectKey(SERVICE.name, namespace, service))
+        key = ObjectKey(SERVICE.name, namespace, service)
+        self.reads.add(key)
+        self.endpoint_reads[key] += 1
         return self._store.slices(namespace, service)
+
+    def note_pool(self, pool: Pool, servers: list[Server]) -> list[Server]:
+        """Note of what `servers` was made, for as long as this very list is in a load balancer."""
+        self.pools.append(Noted(pool, servers))
+        return servers
 
     def secret(self, namespace: str, name: str) -> Secret | None:
         """Secrets labelled `owner: helm` do not exist for us."""

@@ -7,7 +7,7 @@ import msgspec
 from provider.resources.core import Metadata, Secret, Unread
 from provider.resources.decode import Malformed, decode, from_plain
 from provider.resources.kinds import ENDPOINT_SLICE, INGRESS_ROUTE, KINDS, NODE, SECRET, SERVICE, ObjectKey
-from provider.store import ALL_NODES, MANIFESTS, Store, all_of, presence_of
+from provider.store import ALL_NODES, MANIFESTS, Store, all_of, endpoints_of, presence_of
 from tests.provider.support import Json, endpoints, route, rule, secret, service
 
 
@@ -29,12 +29,12 @@ def test_only_what_is_read_counts_as_a_change() -> None:
 def test_a_slice_is_reported_under_its_service() -> None:
     store = Store()
     put(store, endpoints("s-1", "10.0.0.1", of="s"))
-    assert store.take_changed() == {ObjectKey("Service", "default", "s")}
+    assert store.take_changed() == {endpoints_of("default", "s")}
     renamed = endpoints("s-1", "10.0.0.1", of="s")
     renamed["metadata"]["annotations"] = {"endpoints.kubernetes.io/last-change-trigger-time": "now"}
     assert not put(store, renamed)
     put(store, endpoints("s-1", "10.0.0.1", of="t"))
-    assert store.take_changed() == {ObjectKey("Service", "default", name) for name in ("s", "t")}
+    assert store.take_changed() == {endpoints_of("default", name) for name in ("s", "t")}
     assert store.slices("default", "s") == []
     assert len(store.slices("default", "t")) == 1
     assert store.remove(ObjectKey("EndpointSlice", "default", "s-1"))

@@ -51,7 +51,7 @@ class World:
     def _follow(self) -> set[str]:
         changes = self.builder.update(self.store, self.store.take_changed())
         assert self.builder.result(self.store) == build(self.store, OPTIONS)
-        return {name for names in changes.names.values() for name in names}
+        return {name for names in changes.names.values() for name in names} | changes.services
 
 
 def middleware(name: str, **spec: Any) -> Json:
