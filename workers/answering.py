@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from workers.errors import NOT_FOUND, Failure
+from workers.errors import CRASHED, NOT_FOUND, Failure, ProxyError
 from workers.exchange import Exchange
 from workers.stream import StreamError
 
 if TYPE_CHECKING:
     from workers.http1.options import Site
+    from workers.http2.exchange import Http2Exchange
+
+E = TypeVar("E", bound="Http2Exchange")
 
 
 def answer(exchange: Exchange, site: Site) -> None:
@@ -39,4 +43,34 @@ def answer_failure(exchange: Exchange, failure: Failure) -> None:
     try:
         exchange.respond_error(failure)
     except StreamError:
+        exchange.abort()
+
+
+def serve_stream(exchange: E, site: Site, end: Callable[[E], object]) -> None:
+    """One request among others of its connection, from the first note of it to the last; then `end`."""
+    observer = site.observer
+    try:
+        if observer is not None:
+            observer.begin(exchange)
+        answer(exchange, site)
+        if not exchange.finished:
+            _fail(exchange, site, CRASHED)
+    except StreamError:
+        exchange.abort()
+    except ProxyError as error:
+        _fail(exchange, site, error.failure)
+    except Exception:
+        site.report_crash(exchange.request)
+        _fail(exchange, site, CRASHED)
+    finally:
+        end(exchange)
+        if observer is not None:
+            observer.end(exchange)
+
+
+def _fail(exchange: Exchange, site: Site, failure: Failure) -> None:
+    try:
+        answer_failure(exchange, failure)
+    except Exception:  # a hook: the client must hear of the end all the same
+        site.report_crash(exchange.request)
         exchange.abort()

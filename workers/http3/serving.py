@@ -14,8 +14,8 @@ from gevent import get_hub
 from greenlet import greenlet
 
 from workers import errors
-from workers.answering import answer, answer_failure
-from workers.errors import Failure, ProxyError
+from workers.answering import serve_stream
+from workers.errors import Failure
 from workers.http1.options import ConnectionOptions, Site
 from workers.http2.budget import Budget
 from workers.http2.exchange import fields_of
@@ -135,31 +135,7 @@ class ServingLink(Link):
 
     def _serve(self, exchange: Http3Exchange) -> None:
         """One stream, in its own greenlet."""
-        observer = self.site.observer
-        try:
-            if observer is not None:
-                observer.begin(exchange)
-            answer(exchange, self.site)
-            if not exchange.finished:
-                self._fail(exchange, errors.CRASHED)
-        except StreamError:
-            exchange.abort()
-        except ProxyError as error:
-            self._fail(exchange, error.failure)
-        except Exception:
-            self.site.report_crash(exchange.request)
-            self._fail(exchange, errors.CRASHED)
-        finally:
-            self._end(exchange)
-            if observer is not None:
-                observer.end(exchange)
-
-    def _fail(self, exchange: Http3Exchange, failure: Failure) -> None:
-        try:
-            answer_failure(exchange, failure)
-        except Exception:  # a hook: the client must hear of the end all the same
-            self.site.report_crash(exchange.request)
-            exchange.abort()
+        serve_stream(exchange, self.site, self._end)
 
     def _end(self, exchange: Http3Exchange) -> None:
         channel = exchange.channel
