@@ -58,12 +58,12 @@ class Result:
         )
 
 
-def pointsman_command(port: int, api: str) -> list[str]:
+def pointsman_command(port: int, api: str, throttle: str = "0s") -> list[str]:
     return [
         *(sys.executable, "-m", "master", "run", "--workers=1"),
         f"--entrypoints.web.address=127.0.0.1:{port}",
         f"--providers.kubernetescrd.endpoint={api}",
-        "--providers.providersthrottleduration=0s",
+        f"--providers.providersthrottleduration={throttle}",
     ]
 
 

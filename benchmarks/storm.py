@@ -1,11 +1,12 @@
 """A storm of EndpointSlice changes against many routes while clients are served.
 
-    python -m benchmarks.storm [--routes 10000] [--seconds 60] [--changes 500] [--window 3]
+    python -m benchmarks.storm [--routes 10000] [--seconds 60] [--changes 500] [--window 3] [--throttle 2s]
 
 An in-memory API server holds N routes; wrk loads one of them in windows of a few seconds, first in quiet, then
 while so many slices a second get other addresses, and at last with the same changes while the provider stands
 still: what is left then is what the API server takes from wrk, with which it shares a core. Printed are the
-medians of the windows, and what the provider spends.
+medians of the windows, and what the provider spends. `--throttle` is `providersThrottleDuration`, 2 s by default;
+with 0s the provider publishes as often as it ever does.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def row(name: str, loads: list[Load]) -> str:
 
 
 @contextmanager
-def served(routes: int, folder: Path) -> Iterator[tuple[str, int, psutil.Process]]:
+def served(routes: int, folder: Path, throttle: str = "0s") -> Iterator[tuple[str, int, psutil.Process]]:
     """Everything that runs: the API server's URL, the proxy's port, its master."""
     setting = Setting(0, free_port(), folder)
     with running(backend(setting), folder / "backend.log", cores()[1]) as process, api_server(folder) as api:
@@ -140,7 +141,7 @@ def served(routes: int, folder: Path) -> Iterator[tuple[str, int, psutil.Process
         load(api, many_routes(routes, setting.backend_port))
         _stand_back()
         port, log = free_port(), folder / "pointsman.log"
-        with running(pointsman_command(port, api), log, cores()[0]) as master:
+        with running(pointsman_command(port, api, throttle), log, cores()[0]) as master:
             wait_for_port(port, master, log)
             seconds_until_served(port, "app-0.example")
             time.sleep(SETTLE_SECONDS)
@@ -153,15 +154,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--changes", type=int, default=500, help="a second")
     parser.add_argument("--window", type=float, default=3.0, help="seconds of one run of wrk")
+    parser.add_argument("--throttle", default="2s", help="providersThrottleDuration")
     options = parser.parse_args()
     print(describe())
-    measure(options.routes, options.seconds, options.changes, options.window)
+    measure(options.routes, options.seconds, options.changes, options.window, options.throttle)
 
 
-def measure(routes: int, seconds: float, a_second: int, window: float) -> None:
+def measure(routes: int, seconds: float, a_second: int, window: float, throttle: str) -> None:
     """Run it and print the table."""
     core = cores()[1]
-    with tempfile.TemporaryDirectory() as directory, served(routes, Path(directory)) as (api, port, master):
+    with tempfile.TemporaryDirectory() as directory, served(routes, Path(directory), throttle) as (api, port, master):
         quiet = windows(port, seconds, window, core)
         provider = provider_of(master)
         before, began = sum(provider.cpu_times()[:2]), time.monotonic()
