@@ -30,6 +30,7 @@ import msgspec
 from benchmarks.machine import describe
 from benchmarks.propagation import many_routes
 from benchmarks.storm import changes
+from config import generation_channel
 from config.collecting import Collector
 from provider.options import TranslationOptions
 from provider.pipelines import Pipelines
@@ -137,14 +138,15 @@ def work(channel: socket.socket, slices: int, is_profiled: bool) -> None:
     meter, turns = Meter(is_profiled), Turns()
     reloader, collector, taken = Reloader(Runtime(environment()), lambda _: None), Collector(), 0
     while True:
-        data, descriptors, _, _ = socket.recv_fds(channel, 1024, 1)
-        if not data:
+        parcel = generation_channel.receive(channel)
+        if parcel is None:
             break
         # in every second one the turns are counted, and that takes time of its own
         watched = turns.counted() if taken % 2 else meter.part("worker")
         with watched, collector.change():
-            reloader.apply(descriptors[0])
-        os.close(descriptors[0])
+            reloader.apply(parcel.descriptors)
+        for descriptor in parcel.descriptors:
+            os.close(descriptor)
         taken += 1
         if taken == 1:
             print("worker, first view:")

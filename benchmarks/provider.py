@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ from benchmarks.processes import (
     wait_until_idle,
 )
 from benchmarks.propagation import api_server, load, many_routes
+from config import generation_channel
 from config.control_page import ControlPage
 from config.generation import Generation, SectionKey
 from config.names import http_router_name
@@ -106,18 +107,19 @@ class Provider:
     def _receive(self, section: str) -> int:
         """Wait for a generation in which this section differs; how many routers the differing shards hold."""
         while True:
-            data, descriptors, _, _ = socket.recv_fds(self._channel, 1024, 1)
-            if not data:
+            parcel = generation_channel.receive(self._channel)
+            if parcel is None:
                 raise RuntimeError("the provider has ended")
             try:
-                routers, differs = self._look(descriptors[0], section)
+                routers, differs = self._look(parcel.descriptors, section)
             finally:
-                os.close(descriptors[0])
+                for descriptor in parcel.descriptors:
+                    os.close(descriptor)
             if differs:
                 return routers
 
-    def _look(self, descriptor: int, section: str) -> tuple[int, bool]:
-        with Generation(descriptor) as generation:
+    def _look(self, descriptors: Sequence[int], section: str) -> tuple[int, bool]:
+        with Generation(descriptors) as generation:
             rows = {key: row.digest for key, row in generation.sections.items() if key.section == section}
             different = [key for key, digest in rows.items() if self._known.get(key) != digest]
             self._known.update(rows)
@@ -264,7 +266,7 @@ def main() -> None:
     options = parser.parse_args()
     print(describe())
     if options.storm:
-        storm.measure(10_000, options.seconds, 500, 3.0)
+        storm.measure(10_000, options.seconds, 500, 3.0, "2s")
         return
     print("\n| routes | program | first view s | its CPU s | memory MiB ", end="")
     print("| changed route: CPU ms | p50 ms | changed slice: CPU ms | p50 ms |")

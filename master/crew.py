@@ -175,7 +175,7 @@ class Crew:
             return
         worker.master_channel.close()
         worker.channel.setblocking(False)
-        worker.generation_sent = self._generations.number if self._generations.descriptor >= 0 else 0
+        worker.generation_sent = self._generations.number if self._generations.descriptors else 0
         self._loop.watch(worker.channel.fileno(), lambda: self._hear(worker))
 
     def _fork(self, worker: GeventWorker) -> None:
@@ -217,7 +217,7 @@ class Crew:
                 listeners,
                 self._page,
                 self._cells,
-                self._generations.descriptor,
+                self._generations.descriptors,
                 self._relays.ways,
             )
             worker.init_process()
@@ -245,7 +245,7 @@ class Crew:
         if worker.booted and not worker.is_ready:
             self.roster.was_ever_ready = True
             # one that could not take the generation it inherited must not replace one that serves it
-            worker.is_ready = worker.slot[Cell.GENERATION] > 0 or self._generations.descriptor < 0
+            worker.is_ready = worker.slot[Cell.GENERATION] > 0 or not self._generations.descriptors
 
     def ended(self, pid: int, status: int) -> bool:
         """Take note that this child was waited for; False if it is no worker. Raises NoWorkerStarts."""

@@ -1,7 +1,7 @@
 """The newest configuration generation: taken from the provider, kept, passed to every worker.
 
-The master never looks inside. It keeps one descriptor, the newest; a worker that is forked inherits it, a
-running one gets it over its channel. A worker whose channel is full is sent the newest one later.
+The master never looks inside. It keeps the descriptors of the newest; a worker that is forked inherits it, a
+running one gets them over its channel. A worker whose channel is full is sent the newest one later.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
-import msgpack
-
+from config import generation_channel
 from config.control_page import ControlPage, Head
+from config.generation_channel import Parcel, ParcelRefused
 
-_MESSAGE_BYTES: Final = 4096
 _MESSAGES_AT_ONCE: Final = 256
 
 log = logging.getLogger(__name__)
@@ -33,24 +33,29 @@ class Receiver(Protocol):
 
 
 class Generations:
-    """Master only. `descriptor` is -1 until there is a generation."""
+    """Master only. `descriptors` is empty until there is a generation; its own file's is the first."""
 
     def __init__(self, page: ControlPage) -> None:
         self._page = page
-        self.descriptor = -1
+        self.descriptors: tuple[int, ...] = ()
 
     @property
     def number(self) -> int:
         return self._page[Head.GENERATION]
 
-    def adopt(self, descriptor: int, number: int, is_complete: bool) -> None:
-        """Make this the newest generation; the former descriptor is closed."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-        self.descriptor = descriptor
+    def adopt(self, descriptors: Sequence[int], number: int, is_complete: bool) -> None:
+        """Make this the newest generation; the former descriptors are closed."""
+        self.close()
+        self.descriptors = tuple(descriptors)
         self._page[Head.GENERATION] = number
         if is_complete and not self._page[Head.FIRST_COMPLETE]:
             self._page[Head.FIRST_COMPLETE] = number
+
+    def close(self) -> None:
+        """There is no generation any more; nothing is said of it."""
+        descriptors, self.descriptors = self.descriptors, ()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def receive(self, channel: socket.socket) -> bool:
         """Take every waiting message of the provider; True if there is a newer generation now.
@@ -60,44 +65,36 @@ class Generations:
         before = self.number
         for _ in range(_MESSAGES_AT_ONCE):
             try:
-                data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 4)
+                parcel = generation_channel.receive(channel)
+            except ParcelRefused as error:
+                log.error("message of the provider refused", extra={"error": error})
+                continue
             except BlockingIOError:
                 break
             except OSError as error:
                 raise ChannelClosed from error
-            if not data:
+            if parcel is None:
                 if self.number > before:
                     return True  # the end is met again next time, nothing of it is consumed
                 raise ChannelClosed
-            self._take(data, descriptors)
+            self._take(parcel)
         return self.number > before
 
-    def _take(self, data: bytes, descriptors: list[int]) -> None:
-        message = _decoded(data)
-        number = message.get("generation")
-        if not isinstance(number, int) or len(descriptors) != 1 or number <= self.number:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            log.error("message of the provider refused", extra={"given": message, "newest": self.number})
+    def _take(self, parcel: Parcel) -> None:
+        if parcel.number > self.number:
+            self.adopt(parcel.descriptors, parcel.number, parcel.is_complete)
             return
-        os.set_inheritable(descriptors[0], False)
-        self.adopt(descriptors[0], number, bool(message.get("complete")))
+        for descriptor in parcel.descriptors:
+            os.close(descriptor)
+        log.error("old generation refused", extra={"given": parcel.number, "newest": self.number})
 
     def relay(self, receiver: Receiver) -> None:
         """Send the newest generation unless this worker has it. A full or dead channel is left for later."""
         number = self.number
-        if self.descriptor < 0 or receiver.generation_sent >= number:
+        if not self.descriptors or receiver.generation_sent >= number:
             return
         try:
-            socket.send_fds(receiver.channel, [msgpack.packb({"generation": number})], [self.descriptor])
+            generation_channel.send(receiver.channel, number, self.descriptors)
         except OSError:
             return
         receiver.generation_sent = number
-
-
-def _decoded(data: bytes) -> dict[str, Any]:
-    try:
-        message = msgpack.unpackb(data)
-    except (ValueError, msgpack.UnpackException):
-        return {}
-    return message if isinstance(message, dict) else {}

@@ -89,7 +89,7 @@ class Inspection:
         page = ControlPage.create()
         self._stack.callback(os.close, page.descriptor)
         self._plane = DataPlane(self.static, listeners, page, page.slot(0), log)
-        self._plane.apply(descriptor)
+        self._plane.apply((descriptor,))
 
     @property
     def runtime(self) -> Runtime:

@@ -41,22 +41,32 @@ class Heritage(msgspec.Struct, frozen=True):
     generation_descriptor: int = -1
     is_complete: bool = False
     kinds_listed: int = 0
+    further_generation_descriptors: list[int] = []
+    """Of the files that were written for generations before."""
+
+    @property
+    def generation_descriptors(self) -> list[int]:
+        """Of all its files, its own first; empty without a generation."""
+        own = self.generation_descriptor
+        return [own, *self.further_generation_descriptors] if own >= 0 else []
 
     def descriptors(self) -> list[int]:
         listed = [number for shape in self.sockets.values() for number in shape.descriptors]
-        return listed if self.generation_descriptor < 0 else [*listed, self.generation_descriptor]
+        return [*listed, *self.generation_descriptors]
 
 
 def heritage_of(sockets: Sockets, generations: Generations, page: ControlPage) -> Heritage:
     """What the next master gets from this one."""
+    own, *further = generations.descriptors or (-1,)
     return Heritage(
         sockets={
             name: BindingShape(binding.address, [sock.fileno() for sock in binding.sockets], binding.is_shared)
             for name, binding in sockets.bindings.items()
         },
-        generation_descriptor=generations.descriptor,
+        generation_descriptor=own,
         is_complete=bool(page[Head.FIRST_COMPLETE]),
         kinds_listed=page[Head.KINDS_LISTED],
+        further_generation_descriptors=further,
     )
 
 
@@ -91,20 +101,21 @@ def adopt_sockets(heritage: Heritage, sockets: Sockets, entry_points: Mapping[st
 def adopt_generation(heritage: Heritage, generations: Generations, page: ControlPage) -> bool:
     """Start with the former master's generation. False if there is none or this release cannot read it.
 
-    The header is looked at, nothing is decoded: it alone says whether the workers will take it. Which kinds it
+    Headers and table are looked at, nothing is decoded: they say whether the workers will take it. Which kinds it
     was made from comes along, so that the new provider does not replace it before it has seen them all.
     """
-    descriptor = heritage.generation_descriptor
-    if descriptor < 0:
+    descriptors = heritage.generation_descriptors
+    if not descriptors:
         return False
     try:
-        with Generation(descriptor) as generation:
+        with Generation(descriptors) as generation:
             number = generation.number
     except GenerationRefused as error:
         log.warning("the former master's generation is of no use here", extra={"error": error})
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
         return False
-    generations.adopt(descriptor, number, heritage.is_complete)
+    generations.adopt(descriptors, number, heritage.is_complete)
     page[Head.KINDS_LISTED] = heritage.kinds_listed
     return True

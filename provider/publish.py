@@ -1,23 +1,31 @@
 """Sections -> sealed generation -> the master, over the channel; nothing is sent that changes nothing.
 
-Numbers rise strictly, also over restarts: they continue above the one the master holds.
+Numbers rise strictly, also over restarts: they continue above the one the master holds. Only what differs from the
+last generation is written, and where servers of few services do, they are named apart, in `delta`.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import socket
 import time
+from collections.abc import Mapping
+from typing import Final
 
 import msgpack
 
-from config.generation import Meta, SectionKey, digest_of, encode_section, write_generation
+from config import generation_channel
+from config.generation import DELTA, META, Meta, SectionKey, digest_of, encode_section
+from config.generation_writing import Encoded, GenerationWriter
 from provider.sections import Sections
 
-log = logging.getLogger(__name__)
+MOST_IN_DELTA: Final = 1000
+"""Services. With more, workers read the shards: those are decoded in one go each, names one by one."""
+_NIL: Final = b"\xc0"
+_CROWDED_PAUSE_SECONDS: Final = 0.1
 
-META = SectionKey("meta", 0)
+log = logging.getLogger(__name__)
 
 
 class MasterGone(Exception):
@@ -25,17 +33,22 @@ class MasterGone(Exception):
 
 
 class Publisher:
-    """Owns the sending end of the channel. `last_number`: the newest generation the master has."""
+    """Owns the sending end of the channel. `number`: that of the newest generation, sent or tried."""
 
     def __init__(self, channel: socket.socket, last_number: int) -> None:
         self._channel = channel
         self.number = last_number
-        self._sent: tuple[dict[SectionKey, bytes], bool, tuple[str, ...]] | None = None
+        self._writer = GenerationWriter()
+        self._sent: tuple[dict[SectionKey, Encoded], bool, tuple[str, ...]] | None = None
+        self._base: tuple[int, bytes] | None = None
+        """Number and digest of the last generation that was sent."""
+        self._served: dict[str, bytes | None] = {}
+        """Servers that have changed since."""
 
     def publish(self, sections: Sections, *, complete: bool, sources: tuple[str, ...]) -> bool:
         """Send a generation if it differs from the last one sent; whether it was. Raises MasterGone."""
-        digests = {key: digest for key, (_, digest) in sections.encoded.items()}
-        state = (digests, complete, sources)
+        self._served.update(sections.take_changed_servers())
+        state = (sections.encoded.copy(), complete, sources)
         if state == self._sent:
             return False
         self.number += 1
@@ -47,19 +60,36 @@ class Publisher:
                 sources=list(sources),
             )
         )
-        rows = [(key, data, digest) for key, (data, digest) in sections.encoded.items()]
-        descriptor = write_generation(self.number, [*rows, (META, meta, digest_of(meta))])
-        try:
-            self._send(descriptor, complete)
-        finally:
-            os.close(descriptor)
-        self._sent = state
+        apart = {META: meta}
+        if self._base is not None and 0 < len(self._served) <= MOST_IN_DELTA:
+            apart[DELTA] = encode_delta(*self._base, self._served)
+        encoded = {**state[0], **{key: (data, digest_of(data)) for key, data in apart.items()}}
+        self._send(self._writer.write(self.number, encoded), complete)
+        self._sent, self._base, self._served = state, (self.number, self._writer.digest), {}
         log.debug("generation %d published", self.number, extra={"complete": complete})
         return True
 
-    def _send(self, descriptor: int, complete: bool) -> None:
-        message: bytes = msgpack.packb({"generation": self.number, "complete": complete})
-        try:
-            socket.send_fds(self._channel, [message], [descriptor])
-        except (BrokenPipeError, ConnectionError) as error:
-            raise MasterGone(str(error)) from error
+    def _send(self, descriptors: tuple[int, ...], complete: bool) -> None:
+        """The kernel bounds how many descriptors of a user are under way; who hangs has none taken from it."""
+        while True:
+            try:
+                return generation_channel.send(self._channel, self.number, descriptors, is_complete=complete)
+            except OSError as error:
+                if isinstance(error, ConnectionError):
+                    raise MasterGone(str(error)) from error
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+            log.error("too many descriptors are under way, generation %d waits", self.number)
+            time.sleep(_CROWDED_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """Close the files of the last generation; those who were sent them have their own descriptors."""
+        self._writer.close()
+
+
+def encode_delta(base: int, digest: bytes, served: Mapping[str, bytes | None]) -> bytes:
+    """Bytes of a Delta. `served`: name and servers encoded, one after the other, by name; None: gone."""
+    pack, pack_map = msgpack.packb, msgpack.Packer().pack_map_header
+    entries = (pack(name) + _NIL if entry is None else entry for name, entry in sorted(served.items()))
+    head = (pack_map(3), pack("base"), pack(base), pack("digest"), pack(digest), pack("servers"))
+    return b"".join((*head, pack_map(len(served)), *entries))

@@ -19,7 +19,8 @@ from typing import Final
 
 from config.dynamic import Configuration
 from config.findings import Finding
-from config.generation import Meta, SectionKey, digest_of, encode_section, write_generation
+from config.generation import META, Meta, digest_of, encode_section
+from config.generation_writing import write_generation
 from config.names import PROVIDER_CRD, PROVIDER_INGRESS
 from config.naming import DEFAULT_NAMING, Naming
 from config.static import StaticConfiguration
@@ -153,7 +154,7 @@ class Reading:
         sections.update_findings(self.findings)
         meta = encode_section(Meta(number=1, created_unix_seconds=time.time(), complete=self._feeds.complete))
         rows = [(key, data, digest) for key, (data, digest) in sections.encoded.items()]
-        return write_generation(1, [*rows, (SectionKey("meta", 0), meta, digest_of(meta))])
+        return write_generation(1, [*rows, (META, meta, digest_of(meta))])
 
     def _wanted(self) -> list[Feed]:
         """What translation waits for and nobody has listed yet."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
 
+from config import generation_channel
 from config.control_page import Head
 from config.findings import Finding
 from config.generation import Generation, SectionKey
@@ -87,10 +87,10 @@ def without(role: Json, right: Right | None) -> list[Json]:
 class View:
     """One generation, as far as rights show in it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptors: Sequence[int]) -> None:
         self.names: set[tuple[str, str]] = set()
         self.findings: list[Finding] = []
-        with Generation(descriptor) as generation:
+        with Generation(descriptors) as generation:
             for key in generation.sections:
                 self._take(key, generation.read(key))
 
@@ -122,12 +122,13 @@ class Running:
         while True:
             self.provider.channel.settimeout(DEADLINE_SECONDS)
             try:
-                data, descriptors, _, _ = socket.recv_fds(self.provider.channel, 1024, 4)
+                parcel = generation_channel.receive(self.provider.channel)
             except TimeoutError:
                 raise AssertionError(f"no such view, only {seen}: {self.log()[-4000:]}") from None
-            assert data, self.log()
-            view = View(descriptors[0])
-            os.close(descriptors[0])
+            assert parcel is not None, self.log()
+            view = View(parcel.descriptors)
+            for descriptor in parcel.descriptors:
+                os.close(descriptor)
             seen.append(view.forbidden())
             if accept(view):
                 return view

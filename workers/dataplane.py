@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import gevent
@@ -189,14 +189,14 @@ class DataPlane:
         for http3_server in self._http3_servers.values():
             http3_server.start()
 
-    def apply(self, descriptor: int) -> None:
-        """Switch to the generation in `descriptor` (which stays the caller's) and acknowledge it.
+    def apply(self, descriptors: Sequence[int]) -> None:
+        """Switch to the generation in these files (descriptors stay the caller's) and acknowledge it.
 
         Raises GenerationRefused when it does not hold; the running configuration stays then.
         """
         began = time.monotonic()
         try:
-            number = self._reloader.apply(descriptor)
+            number = self._reloader.apply(descriptors)
         except GenerationRefused:
             self._slot[Cell.REFUSED_GENERATIONS] += 1
             raise

@@ -1,13 +1,14 @@
 """From a verified generation to the running configuration: read, decode what changed, compile, swap.
 
-The worker remembers the digest and the decoded value of every section. A new generation costs the sections
-whose digests differ; everything is decoded before anything is touched, so a bad section leaves the running
+The worker remembers the table and the decoded sections of the generation in force. A new one costs the sections
+whose digests differ; of `endpoints` only the services that it names as changed, if it names them (`delta`) against
+the very generation in force. Everything is decoded before anything is touched, so a bad section leaves the running
 configuration as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -15,13 +16,29 @@ import gevent
 from gevent import get_hub
 
 from config.findings import Finding
-from config.generation import EndpointsShard, Generation, Meta, RoutingShard, SectionKey, TLSShard
+from config.generation import (
+    DELTA,
+    META,
+    EndpointsShard,
+    Generation,
+    Meta,
+    RoutingShard,
+    SectionKey,
+    TLSShard,
+    decode_servers,
+    shard_of,
+)
+from config.http import Server
 from workers.pacing import Pacer
 from workers.runtime import Changes, Runtime
 
 LET_GO_SECONDS: Final = 0.003
 """After the change, in which requests that have come meanwhile are answered."""
+_DECODED: Final = ("meta", "routing", "endpoints", "tls")
 _V = TypeVar("_V")
+
+_Served = dict[str, list[Server] | None]
+"""Servers by service; None: it has none any more."""
 
 
 class Reloader:
@@ -31,31 +48,34 @@ class Reloader:
         self.runtime = runtime
         self.meta: Meta | None = None
         self._publish = publish
-        self._digests: dict[SectionKey, bytes] = {}
         self._shards: dict[SectionKey, Any] = {}
         self._generation: Generation | None = None
         self._findings: dict[SectionKey, tuple[bytes, list[Finding]]] = {}
 
-    def apply(self, descriptor: int) -> int:
-        """Make the generation in `descriptor` the running one; return its number.
+    def apply(self, descriptors: Sequence[int]) -> int:
+        """Make the generation in these files the running one; return its number.
 
         Raises GenerationRefused, and changes nothing, if any changed section does not hold.
         """
         pause = Pacer()
-        generation = Generation(descriptor, pause)
+        generation = Generation(descriptors, self._generation, pause)
         try:
-            fresh = self._decode_changed(generation, pause)
-            gone = [key for key in self._shards if key not in generation.sections]
-            digests = {key: row.digest for key, row in generation.sections.items()}
-            runtime = self.runtime.updated(generation.number, self._changes(fresh, gone, pause), pause)
+            served = self._served(generation, pause)
+            read = _DECODED if served is None else tuple(one for one in _DECODED if one != "endpoints")
+            fresh = self._decode_changed(generation, read, pause)
+            gone = [key for key in generation.gone if key.section in read]
+            changes = self._changes(fresh, gone, pause)
+            if served is not None:
+                changes.endpoints = served
+            runtime = self.runtime.updated(generation.number, changes, pause)
         except BaseException:
             generation.close()
             raise
         for key in gone:
-            del self._shards[key]
+            self._shards.pop(key, None)
         self._shards.update(fresh)
-        self._digests = digests
-        self.meta = self._shards[SectionKey("meta", 0)]
+        self._keep_servers(served or {})
+        self.meta = self._shards[META]
         self.runtime = runtime
         before, self._generation = self._generation, generation  # open: its findings have not been read
         self._publish(runtime)
@@ -79,17 +99,46 @@ class Reloader:
         self._findings = now
         return [finding for _, found in now.values() for finding in found]
 
-    def _decode_changed(self, generation: Generation, pause: Pacer) -> dict[SectionKey, Any]:
+    def _served(self, generation: Generation, pause: Pacer) -> _Served | None:
+        """What of `endpoints` differs, if the generation says it of the one in force."""
+        before = self._generation
+        if before is None or DELTA not in generation.sections:
+            return None
+        delta = generation.read(DELTA)
+        if (delta.base, delta.digest) != (before.number, before.digest):
+            return None
+        served: _Served = {}
+        for name, encoded in delta.servers.items():
+            servers, shard = decode_servers(encoded), self._shards.get(_endpoints_of(name), {})
+            if servers != shard.get(name):
+                served[name] = servers
+            pause()
+        return served
+
+    def _keep_servers(self, served: _Served) -> None:
+        for name, servers in served.items():
+            key = _endpoints_of(name)
+            if servers is not None:
+                self._shards.setdefault(key, {})[name] = servers
+            else:
+                shard = self._shards[key]
+                del shard[name]
+                if not shard:
+                    del self._shards[key]
+
+    def _decode_changed(
+        self, generation: Generation, sections: Collection[str], pause: Pacer
+    ) -> dict[SectionKey, Any]:
         fresh = {}
-        for key, row in generation.sections.items():
-            if key.section in ("meta", "routing", "endpoints", "tls") and self._digests.get(key) != row.digest:
+        for key in generation.changed:
+            if key.section in sections:
                 fresh[key] = self._decoded(generation, key)
                 pause()
         return fresh
 
     def _decoded(self, generation: Generation, key: SectionKey) -> Any:
         before, known = self._generation, self._shards.get(key)
-        if key.section == "endpoints" and before is not None and known is not None:
+        if known is not None and before is not None and key.section == "endpoints" and key in before.sections:
             return generation.read_endpoints(key, before, known)
         return generation.read(key)
 
@@ -112,6 +161,11 @@ class Reloader:
                 _difference(was.stores, is_now.stores, changes.tls.stores)
             pause()
         return changes
+
+
+def _endpoints_of(service: str) -> SectionKey:
+    """The section that holds its servers."""
+    return SectionKey("endpoints", shard_of(service))
 
 
 def _let_go(generation: Generation) -> None:

@@ -19,17 +19,19 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import gevent
 import gevent.event
 from gunicorn.workers.base import Worker
 
+from config import generation_channel
 from config.cells import Cells
 from config.collecting import Collector
 from config.control_page import Cell, ControlPage, Slot
-from config.generation import GenerationRefused
+from config.generation_channel import ParcelRefused
+from config.generation_layout import MOST_FILES, GenerationRefused
 from config.logs import reopen_logs
 from config.static import StaticConfiguration
 from workers.shared import SharedState
@@ -37,8 +39,9 @@ from workers.shared import SharedState
 BEAT_SECONDS: Final = 1.0
 BOOTED: Final = b"b"
 APPLIED: Final = b"a"
-_MESSAGE_BYTES: Final = 4096
-_RESERVED_DESCRIPTORS: Final = 3
+_RESERVED_DESCRIPTORS: Final = 2 * MOST_FILES
+_CHANNEL_BYTES: Final = 4096
+"""Room for a few generations: one that hangs should not keep the descriptors of hundreds under way."""
 _IGNORED: Final = ("HUP", "USR2", "WINCH", "TTIN", "TTOU")
 """Meant for the master alone; a terminal or a careless kill sends them to the whole group."""
 
@@ -57,7 +60,7 @@ class Plane(Protocol):
     """What a worker needs of the data plane (workers.dataplane.DataPlane)."""
 
     def start(self) -> None: ...
-    def apply(self, descriptor: int) -> None: ...
+    def apply(self, descriptors: Sequence[int]) -> None: ...
     def terminate(self) -> None: ...
     def quit(self) -> None: ...
     def reopen_logs(self) -> None: ...
@@ -145,6 +148,7 @@ class GeventWorker(Worker):
         self.epoch = epoch
         self.born = time.monotonic()
         self.channel, self.master_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
         self.generation_sent = 0
         self.is_ready = False
         self.is_retiring = False
@@ -160,10 +164,10 @@ class GeventWorker(Worker):
         listeners: Mapping[str, socket.socket],
         page: ControlPage,
         cells: Cells,
-        generation: int,
+        generation: Sequence[int],
         ways: Mapping[int, tuple[socket.socket, socket.socket]] | None = None,
     ) -> None:
-        """In the child, before init_process: what to serve, where, and the newest generation (-1: none).
+        """In the child, before init_process: what to serve, where, and the files of the newest generation, if any.
 
         `ways`: entry and exit of those to other workers, by slot; only used with HTTP/3.
         """
@@ -192,7 +196,7 @@ class GeventWorker(Worker):
         self._plane = self._factory(
             self._static, self._listeners, self._page, self.slot, log, shared=shared, **more
         )
-        if self._generation >= 0:
+        if self._generation:
             self._apply(self._generation)
         if not self._is_ending:  # told to go while the generation was applied: all may be closed already
             self._plane.start()
@@ -247,41 +251,38 @@ class GeventWorker(Worker):
         while True:
             reserve = _reserved_descriptors()
             gevent.get_hub().wait(watcher)
-            for descriptor in reserve:
-                os.close(descriptor)
+            _close(reserve)
             newest, is_open = self._newest_waiting()
-            if newest >= 0:
+            if newest:
                 self._apply(newest)
             if not is_open:
                 log.error("the master is gone, draining", extra={"pid": os.getpid()})
                 self._drain()
                 return
 
-    def _newest_waiting(self) -> tuple[int, bool]:
-        """(descriptor of the newest waiting generation or -1, whether the master is still there)."""
-        newest = -1
+    def _newest_waiting(self) -> tuple[Sequence[int], bool]:
+        """(files of the newest generation that came whole, if any; whether the master is still there)."""
+        newest: Sequence[int] = ()
         while True:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self.master_channel, _MESSAGE_BYTES, 4)
+                parcel = generation_channel.receive(self.master_channel)
+            except ParcelRefused as error:
+                log.error("a generation is lost", extra={"error": error, "pid": os.getpid()})
+                continue
             except BlockingIOError:
                 return newest, True
             except OSError:
                 return newest, False
-            if not data:
+            if parcel is None:
                 return newest, False
-            if not descriptors:
-                log.error("a generation is lost: no descriptor is free", extra={"pid": os.getpid()})
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-                if newest >= 0:
-                    os.close(newest)
-                newest = descriptor
+            _close(newest)
+            newest = parcel.descriptors
 
-    def _apply(self, descriptor: int) -> None:
+    def _apply(self, descriptors: Sequence[int]) -> None:
         """Put it in force and close it. Where that fails the last good one stays, and the log says so."""
         try:
             with self._collector.change():
-                self._plane.apply(descriptor)
+                self._plane.apply(descriptors)
         except GenerationRefused as error:
             log.error("generation refused", extra={"error": error})
         except Exception:
@@ -290,7 +291,7 @@ class GeventWorker(Worker):
         else:
             self._tell(APPLIED)
         finally:
-            os.close(descriptor)
+            _close(descriptors)
 
     def _tell(self, message: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -298,16 +299,22 @@ class GeventWorker(Worker):
 
 
 def _reserved_descriptors() -> list[int]:
-    """Places kept free for a generation, its successor and its mapping.
+    """Places kept free for the files of a generation, and for those of its successor or its own duplicates.
 
-    The kernel drops a descriptor that finds no place, so a flood of connections would cut the worker off from
-    its configuration.
+    The kernel drops descriptors that find no place, so a flood of connections would cut the worker off from its
+    configuration.
     """
     reserve: list[int] = []
     with contextlib.suppress(OSError):
+        reserve.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         while len(reserve) < _RESERVED_DESCRIPTORS:
-            reserve.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            reserve.append(os.dup(reserve[0]))
     return reserve
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 __all__ = ["APPLIED", "BOOTED", "GeventWorker", "Plane", "PlaneFactory", "data_plane"]

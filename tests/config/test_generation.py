@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import generation as g
+from config import generation_layout as layout
 from config.findings import Finding
+from config.generation_writing import write_generation
 from config.http import LoadBalancer, Router, Server, Service
 from config.shape import Shape
 from tests.config.test_shape import everything
@@ -30,7 +32,7 @@ def written(number: int = 3, **sections: object) -> int:
     for key, value in values.items():
         body = g.encode_section(value)
         rows.append((key, body, g.digest_of(body)))
-    return g.write_generation(number, rows)
+    return write_generation(number, rows)
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def content_of(descriptor: int) -> bytearray:
     return bytearray(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
 
 
-def sealed(content: bytes | bytearray, seals: int = g.REQUIRED_SEALS) -> int:
+def sealed(content: bytes | bytearray, seals: int = layout.REQUIRED_SEALS) -> int:
     descriptor = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(descriptor, content)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
@@ -87,7 +89,7 @@ def test_a_missing_seal_is_refused(missing: int) -> None:
     descriptor = written()
     content = content_of(descriptor)
     os.close(descriptor)
-    assert "not sealed" in refused(sealed(content, g.REQUIRED_SEALS & ~missing))
+    assert "not sealed" in refused(sealed(content, layout.REQUIRED_SEALS & ~missing))
 
 
 def test_a_plain_file_is_refused(tmp_path: os.PathLike[str]) -> None:
@@ -129,21 +131,21 @@ def test_any_other_bytes_are_refused(content: bytes) -> None:
 def test_a_section_of_another_shape_is_refused() -> None:
     meta = g.encode_section(g.Meta(number=1, created_unix_seconds=0))
     body = g.encode_section({"routers": {"r": {"priority": "high"}}})
-    descriptor = g.write_generation(1, [(META, meta, g.digest_of(meta)), (ROUTING, body, g.digest_of(body))])
+    descriptor = write_generation(1, [(META, meta, g.digest_of(meta)), (ROUTING, body, g.digest_of(body))])
     assert "section routing" in refused(descriptor)
 
 
 def test_without_meta_it_is_refused() -> None:
     body = g.encode_section(SHARD)
-    assert "no meta" in refused(g.write_generation(1, [(ROUTING, body, g.digest_of(body))]))
+    assert "no meta" in refused(write_generation(1, [(ROUTING, body, g.digest_of(body))]))
 
 
 def test_a_fabricated_table_is_refused() -> None:
     body = g.encode_section(SHARD)
     unknown = g.SectionKey("secrets", 0)
-    assert "unknown section" in refused(g.write_generation(1, [(unknown, body, g.digest_of(body))]))
+    assert "unknown section" in refused(write_generation(1, [(unknown, body, g.digest_of(body))]))
     twice = [(META, body, g.digest_of(body))] * 2
-    assert "twice" in refused(g.write_generation(1, twice))
+    assert "twice" in refused(write_generation(1, twice))
 
 
 def test_equal_values_give_equal_bytes() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import generation as g
+from config import generation_writing as writing
 from tests.config.test_generation import META, opened, written
 
 
@@ -24,13 +25,13 @@ def large(shards: int, size: int = 100) -> int:
     for shard in range(shards):
         body = bytes([shard % 256]) * size
         rows.append((g.SectionKey("findings", shard), body, g.digest_of(body)))
-    return g.write_generation(1, rows)
+    return writing.write_generation(1, rows)
 
 
 @given(st.lists(st.integers(0, 80_000), max_size=8))
 def test_pieces_are_gathered_in_their_order(lengths: list[int]) -> None:
     pieces = [bytes([number]) * length for number, length in enumerate(lengths)]
-    gathered = list(g._gathered(pieces))
+    gathered = list(writing._gathered(pieces))
     assert [piece for some in gathered for piece in some] == pieces
     assert all(gathered)
     assert all(len(some) == 1 or sum(map(len, some)) <= 64 << 10 for some in gathered)
@@ -38,7 +39,7 @@ def test_pieces_are_gathered_in_their_order(lengths: list[int]) -> None:
 
 
 def test_many_small_pieces_are_no_more_than_one_call_takes() -> None:
-    assert [len(some) for some in g._gathered([b"x"] * 2500)] == [1024, 1024, 452]
+    assert [len(some) for some in writing._gathered([b"x"] * 2500)] == [1024, 1024, 452]
 
 
 def test_it_is_written_in_short_calls_and_read_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,7 @@ def test_others_get_their_turn_while_a_large_table_is_read() -> None:
         def pause() -> None:
             made[0] += 1
 
-        with g.Generation(descriptor, pause):
+        with g.Generation(descriptor, pause=pause):
             os.close(descriptor)
         return made[0]
 
@@ -111,6 +112,6 @@ def test_an_end_while_others_have_their_turn_leaves_nothing_open() -> None:
 
     descriptor, before = written(), descriptors()
     with pytest.raises(KeyboardInterrupt):
-        g.Generation(descriptor, end)
+        g.Generation(descriptor, pause=end)
     assert descriptors() == before
     os.close(descriptor)

@@ -12,17 +12,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gevent
 import gevent.socket
-import msgpack
 from gevent.event import Event
 from gevent.pool import Group
 
+from config import generation_channel
 from config.control_page import Cell, ControlPage, Head, Slot
-from config.generation import Generation, Meta, SectionKey, digest_of, encode_section, write_generation
+from config.generation import META, Generation, Meta, SectionKey, digest_of, encode_section
+from config.generation_writing import GenerationWriter
 from config.static import StaticConfiguration
 from config.static_load import load
 
@@ -54,8 +55,8 @@ class StandInPlane:
     def start(self) -> None:
         self._acceptors = [gevent.spawn(self._accept, listener) for listener in self._listeners]
 
-    def apply(self, descriptor: int) -> None:
-        with Generation(descriptor) as generation:
+    def apply(self, descriptors: Sequence[int]) -> None:
+        with Generation(descriptors) as generation:
             self._slot[Cell.GENERATION] = generation.number
 
     def terminate(self) -> None:
@@ -124,22 +125,24 @@ def provider() -> None:
     channel = socket.socket(fileno=int(os.environ["POINTSMAN_CHANNEL_FD"]))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     number = page[Head.GENERATION]
+    writer = GenerationWriter()
     wanted = True
     while True:
         page[Head.PROVIDER_HEARTBEAT_NS] = time.monotonic_ns()
         if wanted:
             number += 1
-            publish(channel, number, number > 1 or not os.environ.get("PYTHON_STAND_IN_INCOMPLETE"))
+            publish(channel, writer, number, number > 1 or not os.environ.get("PYTHON_STAND_IN_INCOMPLETE"))
         wanted = signal.sigtimedwait([signal.SIGUSR2], 0.05) is not None
         if not wanted and _is_closed(channel):
             return
 
 
-def publish(channel: socket.socket, number: int, is_complete: bool) -> None:
-    body = encode_section(Meta(number=number, created_unix_seconds=time.time()))
-    descriptor = write_generation(number, [(SectionKey("meta", 0), body, digest_of(body))])
-    socket.send_fds(channel, [msgpack.packb({"generation": number, "complete": is_complete})], [descriptor])
-    os.close(descriptor)
+def publish(channel: socket.socket, writer: GenerationWriter, number: int, is_complete: bool) -> None:
+    """From the second one on it has two files: something never changes."""
+    meta = encode_section(Meta(number=number, created_unix_seconds=time.time()))
+    bodies = {META: meta, SectionKey("findings", 0): bytes(1000)}
+    files = writer.write(number, {key: (body, digest_of(body)) for key, body in bodies.items()})
+    generation_channel.send(channel, number, files, is_complete=is_complete)
 
 
 def _is_closed(channel: socket.socket) -> bool:

@@ -167,7 +167,7 @@ def test_after_a_reload_only_workers_with_a_generation_in_force_replace_others(
 ) -> None:
     crew.manage(1, 0.0)
     boot(crew)
-    crew._generations.adopt(os.memfd_create("generation"), 4, is_complete=True)
+    crew._generations.adopt([os.memfd_create("generation")], 4, is_complete=True)
     crew.roster.begin_epoch()
     crew.manage(1, 10.0)
     old, new = crew.hired[0], crew.hired[-1]
@@ -178,7 +178,7 @@ def test_after_a_reload_only_workers_with_a_generation_in_force_replace_others(
     crew.says(new, APPLIED)
     crew.manage(1, 12.0)
     assert crew.signals == [(old.pid, signal.SIGTERM)]
-    os.close(crew._generations.descriptor)
+    crew._generations.close()
 
 
 def test_readiness_is_about_every_worker(crew: PaperCrew) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from config import generation_channel
 from config.control_page import ControlPage, Head
 from master.generations import ChannelClosed, Generations
 
@@ -39,12 +40,19 @@ def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours.close()
 
 
-def publish(theirs: socket.socket, message: Any, content: bytes = b"generation", copies: int = 1) -> None:
+def memory_file(content: bytes = b"generation") -> int:
     descriptor = os.memfd_create("test")
     os.write(descriptor, content)
+    return descriptor
+
+
+def publish(theirs: socket.socket, message: Any, *contents: bytes) -> None:
+    """A file for each of these."""
+    descriptors = list(map(memory_file, contents))
     data = message if isinstance(message, bytes) else msgpack.packb(message)
-    socket.send_fds(theirs, [data], [descriptor] * copies)
-    os.close(descriptor)
+    socket.send_fds(theirs, [data], descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def until_it_would_block(action: Callable[[], object]) -> None:
@@ -66,26 +74,33 @@ def test_the_newest_of_several_is_kept(page: ControlPage, channel: tuple[socket.
     generations = Generations(page)
     before = open_descriptors()
     for number in (1, 2, 3):
-        publish(theirs, {"generation": number, "complete": number == 2}, b"%d" % number)
+        files = [b"%d" % one for one in range(number, 0, -1)]
+        publish(theirs, {"generation": number, "complete": number == 2, "files": number}, *files)
     assert generations.receive(ours)
-    assert content_of(generations.descriptor) == b"3"
-    assert not os.get_inheritable(generations.descriptor)
+    assert list(map(content_of, generations.descriptors)) == [b"3", b"2", b"1"]
+    assert not any(map(os.get_inheritable, generations.descriptors))
     assert (page[Head.GENERATION], page[Head.FIRST_COMPLETE]) == (3, 2)
-    assert open_descriptors() == before + 1
+    assert open_descriptors() == before + 3
     assert not generations.receive(ours)
-    os.close(generations.descriptor)
+    generations.close()
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(
     ("message", "copies"),
     [
-        ({"generation": 5}, 1),
-        ({"generation": 4}, 1),
-        ({"generation": "6"}, 1),
-        ({}, 1),
+        ({"generation": 5, "files": 1}, 1),
+        ({"generation": 4, "files": 1}, 1),
+        ({"generation": "6", "files": 1}, 1),
+        ({"generation": 6}, 1),
+        ({"files": 1}, 1),
         ([6], 1),
         (b"\xc1", 1),
-        ({"generation": 6}, 2),
+        ({"generation": 6, "files": 1}, 2),
+        ({"generation": 6, "files": 2}, 1),
+        ({"generation": 6, "files": 0}, 0),
+        ({"generation": 6, "files": 8}, 9),
+        ({"generation": 6, "files": 9}, 9),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_closed(
@@ -95,9 +110,9 @@ def test_what_makes_no_sense_is_refused_and_closed(
     generations = Generations(page)
     page[Head.GENERATION] = 5
     before = open_descriptors()
-    publish(theirs, message, copies=copies)
+    publish(theirs, message, *[b"generation"] * copies)
     assert not generations.receive(ours)
-    assert generations.descriptor == -1
+    assert not generations.descriptors
     assert open_descriptors() == before
 
 
@@ -106,12 +121,12 @@ def test_what_a_dead_provider_sent_last_still_counts(
 ) -> None:
     theirs, ours = channel
     generations = Generations(page)
-    publish(theirs, {"generation": 1, "complete": True})
+    publish(theirs, {"generation": 1, "complete": True, "files": 1}, b"generation")
     theirs.close()
     assert generations.receive(ours)
     with pytest.raises(ChannelClosed):
         generations.receive(ours)
-    os.close(generations.descriptor)
+    generations.close()
 
 
 def test_each_worker_gets_each_generation_once(page: ControlPage) -> None:
@@ -121,17 +136,19 @@ def test_each_worker_gets_each_generation_once(page: ControlPage) -> None:
     generations = Generations(page)
     generations.relay(worker)
     assert worker.generation_sent == 0
-    generations.adopt(os.memfd_create("test"), 4, is_complete=False)
+    generations.adopt([memory_file(b"own"), memory_file(b"further")], 4, is_complete=False)
     generations.relay(worker)
     generations.relay(worker)
-    data, descriptors, _, _ = socket.recv_fds(theirs, 100, 4)
-    assert msgpack.unpackb(data) == {"generation": 4}
-    assert len(descriptors) == 1
+    parcel = generation_channel.receive(theirs)
+    assert parcel is not None
+    assert parcel.number == 4
+    assert list(map(content_of, parcel.descriptors)) == [b"own", b"further"]
     with pytest.raises(BlockingIOError):
         theirs.recv(1)
     assert worker.generation_sent == 4
-    for descriptor in (*descriptors, generations.descriptor):
+    for descriptor in parcel.descriptors:
         os.close(descriptor)
+    generations.close()
     ours.close()
     theirs.close()
 
@@ -143,12 +160,12 @@ def test_a_worker_that_does_not_read_gets_the_newest_later(page: ControlPage) ->
     until_it_would_block(lambda: ours.send(b"x" * 1000))
     worker = FakeWorker(ours)
     generations = Generations(page)
-    generations.adopt(os.memfd_create("test"), 1, is_complete=False)
+    generations.adopt([memory_file()], 1, is_complete=False)
     generations.relay(worker)
     assert worker.generation_sent == 0
     until_it_would_block(lambda: theirs.recv(2000))
     generations.relay(worker)
     assert worker.generation_sent == 1
-    os.close(generations.descriptor)
+    generations.close()
     ours.close()
     theirs.close()

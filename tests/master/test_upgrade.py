@@ -10,12 +10,15 @@ from collections.abc import Iterator
 import pytest
 
 from config.control_page import ControlPage, Head
-from config.generation import Meta, SectionKey, digest_of, encode_section, write_generation
+from config.generation import META, Generation, Meta, SectionKey, digest_of, encode_section
+from config.generation_writing import GenerationWriter
 from config.static import EntryPoint
 from master import upgrade
 from master.generations import Generations
 from master.sockets import Sockets
 from master.upgrade import VARIABLE, Heritage
+
+FINDINGS = SectionKey("findings", 3)
 
 
 @pytest.fixture
@@ -25,9 +28,13 @@ def page() -> Iterator[ControlPage]:
     made.close()
 
 
-def generation(number: int) -> int:
-    body = encode_section(Meta(number=number, created_unix_seconds=time.time()))
-    return write_generation(number, [(SectionKey("meta", 0), body, digest_of(body))])
+def encoded(value: object) -> tuple[bytes, bytes]:
+    body = encode_section(value)
+    return body, digest_of(body)
+
+
+def encoded_meta(number: int) -> tuple[bytes, bytes]:
+    return encoded(Meta(number=number, created_unix_seconds=time.time()))
 
 
 def duplicated(heritage: Heritage) -> Heritage:
@@ -38,6 +45,7 @@ def duplicated(heritage: Heritage) -> Heritage:
             for name, shape in heritage.sockets.items()
         },
         generation_descriptor=os.dup(heritage.generation_descriptor),
+        further_generation_descriptors=list(map(os.dup, heritage.further_generation_descriptors)),
         is_complete=heritage.is_complete,
         kinds_listed=heritage.kinds_listed,
     )
@@ -47,7 +55,12 @@ def test_sockets_and_generation_are_taken_over(page: ControlPage) -> None:
     sockets, generations = Sockets(2), Generations(page)
     entry_points = {"web": EntryPoint(address="127.0.0.1:0"), "api": EntryPoint(address="127.0.0.1:0")}
     sockets.update(entry_points)
-    generations.adopt(generation(7), 7, is_complete=True)
+    writer = GenerationWriter()
+    for number in (6, 7):
+        files = writer.write(number, {META: encoded_meta(number), FINDINGS: encoded(["x" * 1000])})
+    assert len(files) == 2
+    generations.adopt(list(map(os.dup, files)), 7, is_complete=True)
+    writer.close()
     page[Head.KINDS_LISTED] = 0b101
     heritage = duplicated(upgrade.heritage_of(sockets, generations, page))
     for descriptor in heritage.descriptors():
@@ -72,8 +85,11 @@ def test_sockets_and_generation_are_taken_over(page: ControlPage) -> None:
     assert heir_page[Head.KINDS_LISTED] == 0b101, "the new provider holds back where the old one had more"
     heir.close()
     sockets.close()
-    os.close(generations.descriptor)
-    os.close(heir_generations.descriptor)
+    with Generation(heir_generations.descriptors) as taken_over:
+        assert taken_over.number == 7
+        assert taken_over.sections[FINDINGS].file == 6
+    generations.close()
+    heir_generations.close()
     heir_page.close()
 
 
@@ -90,15 +106,15 @@ def test_a_variable_that_cannot_be_read_counts_as_none() -> None:
 
 def test_a_generation_of_another_layout_is_left_aside(page: ControlPage) -> None:
     generations = Generations(page)
-    descriptor = os.memfd_create("other")
-    assert not upgrade.adopt_generation(
-        Heritage(generation_descriptor=descriptor, kinds_listed=1), generations, page
-    )
+    descriptor, other = os.memfd_create("other"), os.memfd_create("further")
+    heritage = Heritage(generation_descriptor=descriptor, further_generation_descriptors=[other], kinds_listed=1)
+    assert not upgrade.adopt_generation(heritage, generations, page)
     assert not upgrade.adopt_generation(Heritage(), generations, page)
-    assert generations.descriptor == -1
+    assert not generations.descriptors
     assert page[Head.KINDS_LISTED] == 0
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+    for one in (descriptor, other):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(one)
 
 
 def test_a_shared_socket_stays_shared(page: ControlPage) -> None:

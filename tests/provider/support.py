@@ -13,12 +13,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
-
+from config import generation_channel
 from config.control_page import ControlPage, Head
 from config.findings import Finding
 from config.generation import Generation, Meta, SectionKey
@@ -103,8 +102,8 @@ class Received:
         return {finding.reason for finding in self.findings}
 
 
-def decode_generation(descriptor: int) -> Received:
-    with Generation(descriptor) as generation:
+def decode_generation(descriptors: Sequence[int]) -> Received:
+    with Generation(descriptors) as generation:
         received = Received(generation.read(SectionKey("meta", 0)))
         for key, row in generation.sections.items():
             received.digests[key] = row.digest
@@ -158,16 +157,15 @@ class ProviderProcess:
     def receive(self, deadline_seconds: float = DEADLINE_SECONDS) -> Received:
         """The next generation. Raises TimeoutError, or EOFError with the log if the process ended."""
         self.channel.settimeout(deadline_seconds)
-        data, descriptors, _, _ = socket.recv_fds(self.channel, 1024, 4)
-        if not data:
+        parcel = generation_channel.receive(self.channel)
+        if parcel is None:
             raise EOFError(self.ended())
-        assert len(descriptors) == 1
         try:
-            received = decode_generation(descriptors[0])
+            received = decode_generation(parcel.descriptors)
         finally:
-            os.close(descriptors[0])
-        message = msgpack.unpackb(data)
-        assert message == {"generation": received.meta.number, "complete": received.meta.complete}
+            for descriptor in parcel.descriptors:
+                os.close(descriptor)
+        assert (parcel.number, parcel.is_complete) == (received.meta.number, received.meta.complete)
         self.page[Head.GENERATION] = received.meta.number
         self.seen.append(received)
         return received

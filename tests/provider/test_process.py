@@ -83,7 +83,7 @@ def test_a_change_touches_only_its_sections() -> None:
         assert second.meta.number == 2
         assert second.urls(NAME) == ["http://10.1.0.9:8080"]
         changed = {key.section for key, digest in second.digests.items() if first.digests.get(key) != digest}
-        assert changed == {"meta", "endpoints"}
+        assert changed == {"meta", "endpoints", "delta"}
         server.delete("IngressRoute", "default", "whoami")
         assert provider.receive().routers == {}
 
@@ -462,6 +462,9 @@ class Messages:
 
     def __init__(self) -> None:
         self.waiting: list[str] = []
+
+    def get_nowait(self) -> str:
+        return self.get(0)
 
     def get(self, timeout: float) -> str:
         if not self.waiting:

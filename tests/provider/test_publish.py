@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 
-import msgpack
 import pytest
 
+from config import generation_channel
 from config.generation import SectionKey, shard_of
 from provider.options import TranslationOptions
 from provider.publish import MasterGone, Publisher
@@ -28,10 +31,12 @@ def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def receive(theirs: socket.socket) -> Received:
-    data, descriptors, _, _ = socket.recv_fds(theirs, 1024, 2)
-    received = decode_generation(descriptors[0])
-    os.close(descriptors[0])
-    assert msgpack.unpackb(data)["generation"] == received.meta.number
+    parcel = generation_channel.receive(theirs)
+    assert parcel is not None
+    received = decode_generation(parcel.descriptors)
+    for descriptor in parcel.descriptors:
+        os.close(descriptor)
+    assert parcel.number == received.meta.number
     return received
 
 
@@ -85,9 +90,48 @@ def test_equal_generations_are_not_sent(channel: tuple[socket.socket, socket.soc
 def test_a_master_that_is_gone_is_noticed(channel: tuple[socket.socket, socket.socket]) -> None:
     channel[1].close()
     before = set(os.listdir("/proc/self/fd"))
+    publisher = Publisher(channel[0], 0)
     with pytest.raises(MasterGone):
-        Publisher(channel[0], 0).publish(Sections(), complete=True, sources=())
+        publisher.publish(Sections(), complete=True, sources=())
+    publisher.close()
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_it_waits_where_too_many_descriptors_are_under_way(
+    channel: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else does not take those that were sent to him, for now."""
+    send, waited = generation_channel.send, list[float]()
+
+    def crowded(*given: Any, **more: Any) -> None:
+        if len(waited) < 2:
+            raise OSError(errno.ETOOMANYREFS, "Too many references: cannot splice")
+        send(*given, **more)
+
+    monkeypatch.setattr(generation_channel, "send", crowded)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    publisher = Publisher(channel[0], 4)
+    assert publisher.publish(Sections(), complete=True, sources=())
+    assert receive(channel[1]).meta.number == 5
+    assert len(waited) == 2
+    publisher.close()
+
+
+@pytest.mark.parametrize("error", [errno.EBADF, errno.ENOMEM])
+def test_what_else_fails_is_no_reason_to_wait(
+    channel: tuple[socket.socket, socket.socket], error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **more: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    publisher = Publisher(channel[0], 4)
+    with monkeypatch.context() as patched:
+        patched.setattr(generation_channel, "send", fail)
+        with pytest.raises(OSError, match=os.strerror(error)):
+            publisher.publish(Sections(), complete=True, sources=())
+    assert publisher.publish(Sections(), complete=True, sources=()), "it has not been sent"
+    assert receive(channel[1]).meta.number == 6
+    publisher.close()
 
 
 def test_servers_travel_apart() -> None:

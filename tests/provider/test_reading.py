@@ -25,7 +25,7 @@ def static(**providers: Any) -> StaticConfiguration:
 def received(reading: Reading) -> Received:
     descriptor = reading.translate()
     try:
-        return decode_generation(descriptor)
+        return decode_generation([descriptor])
     finally:
         os.close(descriptor)
 

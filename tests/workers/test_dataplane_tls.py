@@ -25,8 +25,8 @@ from config.generation import (
     digest_of,
     encode_section,
     shard_of,
-    write_generation,
 )
+from config.generation_writing import write_generation
 from config.http import LoadBalancer, Router, RouterTLS, Server, Service
 from config.static import EntryPoint, StaticConfiguration
 from config.static_entrypoint import HTTP, TLS
@@ -89,7 +89,7 @@ class Worker:
         encoded = [(key, encode_section(value)) for key, value in sections.items()]
         descriptor = write_generation(self._number, [(key, data, digest_of(data)) for key, data in encoded])
         try:
-            self.plane.apply(descriptor)
+            self.plane.apply([descriptor])
         finally:
             os.close(descriptor)
 

@@ -23,8 +23,8 @@ from config.generation import (
     digest_of,
     encode_section,
     shard_of,
-    write_generation,
 )
+from config.generation_writing import write_generation
 from config.http import Router, Server, Service
 from tests.waiting import wait_until
 from tests.workers.fakes import balancer, environment, router, servers
@@ -60,7 +60,7 @@ class Bench:
 
     def apply(self, descriptor: int) -> None:
         try:
-            self.reloader.apply(descriptor)
+            self.reloader.apply([descriptor])
         finally:
             os.close(descriptor)
 

@@ -8,15 +8,17 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import gevent
 import msgpack
 import pytest
 
+from config import generation_channel
 from config.cells import Cells
 from config.control_page import Cell, ControlPage, Slot
 from config.generation import GenerationRefused
+from config.generation_layout import MOST_FILES
 from config.static import StaticConfiguration
 from tests.waiting import wait_until
 from workers.shared import SharedState
@@ -40,8 +42,8 @@ class Notes:
     def start(self) -> None:
         self.note("start")
 
-    def apply(self, descriptor: int) -> None:
-        content = os.pread(descriptor, 100, 0).decode()
+    def apply(self, descriptors: Sequence[int]) -> None:
+        content = "+".join(os.pread(descriptor, 100, 0).decode() for descriptor in descriptors)
         if content == "bad":
             self.note("refused")
             raise GenerationRefused("told so")
@@ -108,8 +110,8 @@ class Forked:
             try:
                 self.notes.close()
                 gevent.get_hub().destroy(destroy_loop=True)  # the test's own; the master has none
-                descriptor = memory_file(generation) if generation else -1
-                self.worker.prepare(factory, StaticConfiguration(), {}, page, cells, descriptor)
+                files = list(map(memory_file, generation.split("+"))) if generation else []
+                self.worker.prepare(factory, StaticConfiguration(), {}, page, cells, files)
                 self.worker.init_process()
                 status = 0
             finally:
@@ -127,13 +129,14 @@ class Forked:
         return self.worker.channel.recv(10)
 
     def send(self, *contents: str) -> None:
-        """Generations, in a way that the worker meets all of them at once."""
+        """Generations, so that the worker meets all of them at once; with a `+` between the files of one."""
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
         for content in contents:
-            descriptor = memory_file(content)
-            socket.send_fds(self.worker.channel, [msgpack.packb({"generation": 1})], [descriptor])
-            os.close(descriptor)
+            files = list(map(memory_file, content.split("+")))
+            generation_channel.send(self.worker.channel, 1, files)
+            for descriptor in files:
+                os.close(descriptor)
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self, number: signal.Signals) -> None:
@@ -200,9 +203,37 @@ def test_a_generation_arrives_although_no_descriptor_is_left(fork: Callable[...,
     assert forked.told() == "start"
     forked.send("full")
     assert [forked.told(), forked.told()] == ["apply full", "used up"]
-    for _ in range(3):
-        forked.send("older", "newer")
-        assert forked.told() == "apply newer"
+    for newer in ("newer", "+".join("abcdefgh"), "newest"):
+        forked.send("+".join("ijklmnop"), newer)
+        assert forked.told() == f"apply {newer}"
+
+
+def test_a_generation_that_came_in_part_is_not_applied(fork: Callable[..., Forked]) -> None:
+    """It waits for the next one, and puts nothing together of two."""
+    forked = fork(generation="inherited+too")
+    assert [forked.told(), forked.told()] == ["apply inherited+too", "start"]
+    files = list(map(memory_file, "ab"))
+    socket.send_fds(forked.worker.channel, [msgpack.packb({"generation": 2, "files": 3})], files)
+    for descriptor in files:
+        os.close(descriptor)
+    forked.send("c+d")
+    assert forked.told() == "apply c+d"
+    assert [forked.said() for _ in range(3)] == [APPLIED, BOOTED, APPLIED]
+
+
+def test_few_generations_wait_for_a_worker_that_hangs() -> None:
+    """The kernel bounds how many descriptors a user has under way, and others have some to send."""
+    worker = GeventWorker(1, os.getpid(), 0, ControlPage.create().slot(3), 0)
+    worker.channel.setblocking(False)
+    descriptor, sent = memory_file("waits"), 0
+    with contextlib.suppress(BlockingIOError):
+        while sent < 100:
+            generation_channel.send(worker.channel, sent, [descriptor] * MOST_FILES)
+            sent += 1
+    assert 1 <= sent < 20
+    os.close(descriptor)
+    worker.channel.close()
+    worker.master_channel.close()
 
 
 def test_a_refused_inherited_generation_does_not_stop_it(fork: Callable[..., Forked]) -> None:
