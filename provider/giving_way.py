@@ -21,8 +21,33 @@ RUN_SECONDS: Final = 0.0002
 REST_SECONDS: Final = 0.001
 LONG_RUN_SECONDS: Final = 0.001
 """Once the work has proved to be large: it must come to its end as well, before the master takes it for hung."""
-LARGE_SECONDS: Final = 0.05
+LARGE_SECONDS: Final = 0.1
 """Work that takes longer than this, rests not counted, is large."""
+WAITED_SECONDS: Final = 0.0015
+"""Who has not run for so long has waited for what others bring, and not only for the interpreter."""
+GATHER_SECONDS: Final = 0.004
+
+
+class _Rest:
+    """The rest of the whole process: what one thread leaves to others, another must not take."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def take(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        time.sleep(seconds)
+
+    def join(self) -> bool:
+        """Sleep to the end of a rest that another thread takes; whether there is one."""
+        left_seconds = self._until - time.monotonic()
+        if left_seconds <= 0:
+            return False
+        time.sleep(left_seconds)
+        return True
+
+
+_REST: Final = _Rest()
 
 
 class GivingWay:
@@ -53,7 +78,7 @@ class GivingWay:
     def _rest(self, *_: Any) -> None:
         if self._works:
             self.rests += 1
-            time.sleep(self._rest_seconds)
+            _REST.take(self._rest_seconds)
             # Only now: a signal during the sleep would be handled in it, by another sleep.
             signal.setitimer(signal.ITIMER_REAL, self._next_run_seconds())
 
@@ -66,13 +91,28 @@ class GivingWay:
 class Pace:
     """The same for what no signal reaches, a thread or a loop outside of `work`: it calls this between steps."""
 
-    __slots__ = ("_since",)
+    __slots__ = ("_began", "_since")
 
     def __init__(self) -> None:
-        self._since = time.thread_time()
+        self._mark()
+
+    def _mark(self) -> None:
+        self._began, self._since = time.monotonic(), time.thread_time()
 
     def __call__(self) -> None:
         # Of the thread's own time, since what it waits for is often there already.
-        if time.thread_time() - self._since >= RUN_SECONDS:
-            time.sleep(REST_SECONDS)
-            self._since = time.thread_time()
+        if _REST.join():
+            self._mark()
+        elif time.thread_time() - self._since >= RUN_SECONDS:
+            _REST.take(REST_SECONDS)
+            self._mark()
+
+    def gather(self) -> None:
+        """To be called after each piece of what others send. One that was waited for is rarely alone.
+
+        Being woken for each of them costs more than what they say, so the next ones are left to come together.
+        """
+        now, spent_seconds = time.monotonic(), time.thread_time() - self._since
+        if now - self._began - spent_seconds >= WAITED_SECONDS:
+            time.sleep(GATHER_SECONDS)
+            self._mark()

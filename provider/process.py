@@ -45,6 +45,8 @@ from provider.verdicts import Verdicts
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 1.0
+DEAF_SECONDS: Final = 0.05
+"""So long at most it is not noticed that the process is to end."""
 _LARGEST_BATCH: Final = 10_000
 
 
@@ -151,11 +153,14 @@ class Provider:
     def _next_message(self) -> Any:
         """Raises queue.Empty where nothing comes for as long as there is nothing to do."""
         patience_seconds = self._patience(time.monotonic())
+        if patience_seconds < HEARTBEAT_SECONDS:
+            # A build is due, and not sooner for anything that comes: being woken by each message helps nobody.
+            time.sleep(min(patience_seconds, DEAF_SECONDS))
+            return self._queue.get_nowait()
         try:
             return self._queue.get(timeout=patience_seconds)
         except queue.Empty:
-            if patience_seconds == HEARTBEAT_SECONDS:
-                self._collector.quiet()
+            self._collector.quiet()
             raise
 
     def _patience(self, now: float) -> float:

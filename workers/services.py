@@ -108,7 +108,7 @@ class ServiceState:
         before = self.balanced.balancer
         passive = self.monitor.passive if self.monitor is not None else None
         try:
-            fresh = Servers(self.name, self.config.load_balancer, servers, before, passive)
+            fresh = Servers.renewed(self.name, self.config.load_balancer, servers, before, passive)
         except BuildError:
             return None
         return Swap(self, servers, fresh)

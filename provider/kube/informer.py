@@ -156,6 +156,7 @@ class Informer:
                         pace()
                     if self._stopping.is_set():
                         return
+                    pace.gather()
             finally:
                 self._stream = None
 

@@ -10,7 +10,17 @@ from types import SimpleNamespace
 import pytest
 
 from provider import giving_way
-from provider.giving_way import LARGE_SECONDS, LONG_RUN_SECONDS, REST_SECONDS, RUN_SECONDS, GivingWay, Pace
+from provider.giving_way import (
+    GATHER_SECONDS,
+    LARGE_SECONDS,
+    LONG_RUN_SECONDS,
+    REST_SECONDS,
+    RUN_SECONDS,
+    WAITED_SECONDS,
+    GivingWay,
+    Pace,
+    _Rest,
+)
 from tests.waiting import wait_until
 
 HOUR_SECONDS = 3600.0
@@ -28,9 +38,18 @@ class Clock:
     """Takes the place of time; nobody sleeps."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.slept = 0.0, list[float]()
-        fake = SimpleNamespace(sleep=self.slept.append, thread_time=lambda: self.now)
+        self.now, self.worked, self.slept = 0.0, 0.0, list[float]()
+        fake = SimpleNamespace(sleep=self._sleep, thread_time=lambda: self.worked, monotonic=lambda: self.now)
         monkeypatch.setattr(giving_way, "time", fake)
+        monkeypatch.setattr(giving_way, "_REST", _Rest())
+
+    def work(self, seconds: float) -> None:
+        self.now += seconds
+        self.worked += seconds
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
 
 
 def is_on() -> bool:
@@ -119,6 +138,32 @@ def test_a_thread_rests_after_work_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     pace()
     assert clock.slept == []
     for _ in range(12):
-        clock.now += RUN_SECONDS * 0.4
+        clock.work(RUN_SECONDS * 0.4)
         pace()
     assert clock.slept == [REST_SECONDS] * 4, "after every third step"
+
+
+def test_threads_rest_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one leaves to others, another must not take."""
+    clock = Clock(monkeypatch)
+    pace, rest = Pace(), giving_way._REST
+    rest.take(REST_SECONDS)
+    clock.now -= REST_SECONDS / 4  # as seen by another thread, a little before its end
+    pace()
+    assert clock.slept == [REST_SECONDS, pytest.approx(REST_SECONDS / 4)]
+    clock.work(RUN_SECONDS / 2)
+    pace()
+    assert len(clock.slept) == 2, "that was its own rest, too"
+
+
+def test_what_was_waited_for_is_left_to_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    pace = Pace()
+    clock.work(RUN_SECONDS / 2)
+    clock.now += WAITED_SECONDS / 2  # for the interpreter
+    pace.gather()
+    assert clock.slept == []
+    clock.now += WAITED_SECONDS
+    pace.gather()
+    pace.gather()
+    assert clock.slept == [GATHER_SECONDS]

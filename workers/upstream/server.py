@@ -63,6 +63,11 @@ class UpstreamServer:
         return f"<UpstreamServer {self.name}>"
 
 
+def is_plain(url: str) -> bool:
+    """Whether it looks like that of a pod, so that there can be nothing wrong with it."""
+    return _plain_parts(url) is not None
+
+
 def _plain_parts(url: str) -> _Parts | None:
     """The same as `_parts` for what pods look like, `http://10.1.2.3:8080`, in a fifth of the time."""
     found = _PLAIN.fullmatch(url)

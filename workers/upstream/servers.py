@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from config.http import LoadBalancer, Server
 from workers.building import BuildError
@@ -17,14 +18,28 @@ from workers.shared import CellsBusy
 from workers.upstream.candidate import Candidate
 from workers.upstream.health import Ledger, milliseconds
 from workers.upstream.passive import PassiveCheck
+from workers.upstream.server import is_plain
 from workers.upstream.sticky import Stickiness
 from workers.upstream.strategies import COUNTS_IN_FLIGHT, MEASURES, NEVER_STICKY, STRATEGIES
+
+
+class _Recipe(NamedTuple):
+    """What it takes to make a Servers."""
+
+    service: str
+    config: LoadBalancer
+    servers: Sequence[Server]
+    before: Servers | None
+    passive: PassiveCheck | None
+
+
+_MADE: Final = frozenset(("_choose", "_open", "_stickiness", "candidates", "tracker"))
 
 
 class Servers:
     """Implements what ServiceHandler asks of a balancer."""
 
-    __slots__ = ("_choose", "_open", "_stickiness", "candidates", "tracker")
+    __slots__ = (*_MADE, "_recipe")
 
     def __init__(
         self,
@@ -35,6 +50,48 @@ class Servers:
         passive: PassiveCheck | None = None,
     ) -> None:
         """`before`: the servers so far, whose candidates live on. Raises BuildError."""
+        self._recipe: _Recipe | None = None
+        self._make(service, config, servers, before, passive)
+
+    @classmethod
+    def renewed(
+        cls,
+        service: str,
+        config: LoadBalancer,
+        servers: Sequence[Server],
+        before: Servers,
+        passive: PassiveCheck | None = None,
+    ) -> Servers:
+        """The same, made when somebody first asks for any of it, unless it might fail. Raises BuildError.
+
+        Of the services whose pods come and go few are asked for anything before the next change.
+        """
+        if not all(is_plain(one.url) for one in servers):
+            return cls(service, config, servers, before, passive)
+        renewed = cls.__new__(cls)
+        # of a `before` that nobody has asked for anything, only what was before it is known of any server
+        known = before if before._recipe is None else before._recipe.before
+        renewed._recipe = _Recipe(service, config, servers, known, passive)
+        return renewed
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for slots that are empty: it has not been made yet."""
+            if name not in _MADE or self._recipe is None:
+                raise AttributeError(name)
+            recipe, self._recipe = self._recipe, None
+            self._make(*recipe)
+            return getattr(self, name)
+
+    def _make(
+        self,
+        service: str,
+        config: LoadBalancer,
+        servers: Sequence[Server],
+        before: Servers | None,
+        passive: PassiveCheck | None,
+    ) -> None:
         known = {one.name: one for one in before.candidates} if before is not None else {}
         self.candidates: list[Candidate] = []
         """All, fenced ones too."""
