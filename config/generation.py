@@ -1,6 +1,7 @@
 """A configuration generation: what its sections say, how they are encoded, and the reader.
 
-See `generation_layout` for the bytes around the sections and `generation_writing` for the writer.
+See `generation_layout` and `generation_table` for the bytes around the sections and how these are found, and
+`generation_writing` for the writer.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import msgpack
 import msgspec
 
 from config.findings import Finding
-from config.generation_layout import (
-    LAYOUT,
-    SHARD_COUNT,
-    GenerationRefused,
+from config.generation_layout import LAYOUT, SHARD_COUNT, GenerationRefused, SectionKey, digest_of
+from config.generation_table import (
+    DELTA,
+    META,
+    NO_ROWS,
+    Comparison,
     Section,
-    SectionKey,
     Table,
-    digest_of,
+    compare,
     read_table,
 )
 from config.http import Router, Server, ServersTransport, Service
@@ -37,9 +38,6 @@ from config.layer4 import (
 from config.middlewares import Middleware
 from config.shape import Shape
 from config.tls import StoredCertificate, TLSOptions, TLSStore
-
-META: Final = SectionKey("meta", 0)
-DELTA: Final = SectionKey("delta", 0)
 
 
 class Meta(Shape, frozen=True, kw_only=True):
@@ -90,12 +88,14 @@ class Delta(Shape, frozen=True, kw_only=True):
     """How `endpoints` differs from that of the generation `base`, whose header has this `digest`.
 
     Servers by qualified service name, encoded; nil: the service has none any more. All that differs is here, and
-    what does not may be. Who has that very generation in force need not read `endpoints`; others do.
+    what does not may be. Who has that very generation in force need not read `endpoints`; others do. `alone`: of
+    the sections that serve, no other differs, so there is nothing else to read but `meta`.
     """
 
     base: int
     digest: bytes
     servers: dict[str, msgspec.Raw]
+    alone: bool = False
 
 
 _DECODERS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
@@ -107,6 +107,7 @@ _DECODERS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
     "delta": msgspec.msgpack.Decoder(Delta),
 }
 
+_ENCODER: Final = msgspec.msgpack.Encoder(order="sorted")
 _RAW_ENDPOINTS: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _SERVERS: Final = msgspec.msgpack.Decoder(list[Server])
 _SERVERS_OR_NONE: Final = msgspec.msgpack.Decoder(list[Server] | None)
@@ -119,8 +120,7 @@ def shard_of(name: str) -> int:
 
 def encode_section(value: Any) -> bytes:
     """msgpack bytes of a struct or of plain data; equal values give equal bytes (maps are sorted by key)."""
-    packed: bytes = msgpack.packb(msgspec.to_builtins(value, order="sorted"))
-    return packed
+    return _ENCODER.encode(value)
 
 
 def decode_section(section: str, data: bytes | memoryview) -> Any:
@@ -131,7 +131,15 @@ def decode_section(section: str, data: bytes | memoryview) -> Any:
         raise GenerationRefused(f"section {section}: {error}") from error
 
 
-def decode_servers(data: bytes | msgspec.Raw) -> list[Server] | None:
+def decode_servers(data: msgspec.Raw) -> list[Server]:
+    """Those of one service, as `Generation.read_endpoints` has them. Raises GenerationRefused."""
+    try:
+        return _SERVERS.decode(data)
+    except msgspec.MsgspecError as error:
+        raise GenerationRefused(f"section endpoints: {error}") from error
+
+
+def decode_changed_servers(data: msgspec.Raw) -> list[Server] | None:
     """Those of one service, as a Delta has them. Raises GenerationRefused."""
     try:
         servers: list[Server] | None = _SERVERS_OR_NONE.decode(data)
@@ -145,10 +153,11 @@ class Generation:
 
     Read piece by piece and not mapped: of a large one a change concerns little, and the pages of a mapping take a
     millisecond to be found and let go. `descriptors` are those of its files, its own first; they stay the caller's
-    and may be closed right after. `before`, open or closed, makes this cheap where most is as it was there, and is
-    what `changed` and `gone` compare with. `pause` is called now and then.
+    and may be closed right after. `before`, open or closed, makes it cheap to look at a table where most is as it
+    was there. `pause` is called now and then.
 
-    Raises GenerationRefused when seals, layout, lengths or digests do not hold.
+    Raises GenerationRefused when seals, layout, lengths or digests do not hold. Of the table only what leads to
+    META and DELTA is looked at; what asks for more raises it, too, if the rows do not hold.
     """
 
     __slots__ = ("_descriptors", "_table")
@@ -181,38 +190,49 @@ class Generation:
 
     @property
     def sections(self) -> Mapping[SectionKey, Section]:
-        return self._table.sections
+        """Raises GenerationRefused if the rows of the table do not hold."""
+        return self._table.rows(lambda: None).sections
 
-    @property
-    def changed(self) -> Sequence[SectionKey]:
-        """Sections that were not there before, or had another digest."""
-        return self._table.changed
+    def verify(self) -> None:
+        """Look at all rows of the table. Raises GenerationRefused if they do not hold."""
+        self._table.rows(lambda: None)
 
-    @property
-    def gone(self) -> Sequence[SectionKey]:
-        """Sections that there were before."""
-        return self._table.gone
+    def compared(self, before: Generation | None, pause: Callable[[], None] = lambda: None) -> Comparison:
+        """What differs from that one, open or closed. Raises GenerationRefused if rows of either do not hold."""
+        if before is None:
+            return compare(NO_ROWS, self._table.rows(pause))
+        former = before._table.rows(pause)
+        now = self._table.rows(pause, before._table)
+        pause()
+        return compare(former, now)
+
+    def delta(self) -> Delta | None:
+        """Of META and DELTA it is known where they are without a look at the other rows."""
+        if self._table.find(DELTA) is None:
+            return None
+        delta: Delta = self.read(DELTA)
+        return delta
 
     def read(self, key: SectionKey) -> Any:
-        """Decode one section after checking its digest."""
+        """Decode one section after checking its digest. Raises KeyError if there is none."""
         return decode_section(key.section, self._checked(key))
 
-    def read_endpoints(self, key: SectionKey, before: Generation, known: EndpointsShard) -> EndpointsShard:
-        """As `read`, of an endpoints section that `before` has too, where it was decoded to `known`.
+    def read_endpoints(self, key: SectionKey) -> dict[str, msgspec.Raw]:
+        """As `read`, of an endpoints section; what it has of each service is left for `decode_servers`.
 
-        Servers whose bytes are the same are the objects in `known`; only the others are decoded. Both are open.
+        Empty, if there is no such section.
         """
+        if self._table.find(key) is None:
+            return {}
         try:
-            now, was = _RAW_ENDPOINTS.decode(self._checked(key)), _RAW_ENDPOINTS.decode(before._checked(key))
-            return {
-                name: known[name] if name in known and was.get(name) == servers else _SERVERS.decode(servers)
-                for name, servers in now.items()
-            }
+            return _RAW_ENDPOINTS.decode(self._checked(key))
         except msgspec.MsgspecError as error:
             raise GenerationRefused(f"section {key.section}: {error}") from error
 
     def _checked(self, key: SectionKey) -> bytes:
-        row = self.sections[key]
+        row = self._table.find(key)
+        if row is None:
+            raise KeyError(key)
         data = os.pread(self._descriptor_of(row.file), row.length, row.offset)
         if digest_of(data) != row.digest:
             raise GenerationRefused(f"section {key.section}/{key.shard} does not match its digest")
@@ -240,7 +260,8 @@ class Generation:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Generation {self.number}, {len(self.sections)} sections in {len(self._table.files)} files>"
+        files = self._table.files
+        return f"<Generation {self.number}, {files[0].row_count} sections in {len(files)} files>"
 
 
 __all__ = [
@@ -248,6 +269,7 @@ __all__ = [
     "LAYOUT",
     "META",
     "SHARD_COUNT",
+    "Comparison",
     "Delta",
     "EndpointsShard",
     "Generation",
@@ -256,6 +278,7 @@ __all__ = [
     "RoutingShard",
     "SectionKey",
     "TLSShard",
+    "decode_changed_servers",
     "decode_section",
     "decode_servers",
     "digest_of",

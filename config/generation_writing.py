@@ -43,14 +43,6 @@ def write_generation(number: int, sections: Iterable[tuple[SectionKey, bytes, by
     return _written(number, [number], rows, [body for _, body, _ in listed])[0]
 
 
-class _Kept(NamedTuple):
-    """A section as it was written last."""
-
-    digest: bytes
-    length: int
-    file: int
-
-
 class _File(NamedTuple):
     descriptor: int
     size: int
@@ -74,40 +66,57 @@ class GenerationWriter:
         self._files: dict[int, _File] = {}
         self._live: Counter[int] = Counter()
         """Bytes in use, by file."""
-        self._kept: dict[SectionKey, _Kept] = {}
+        self._sections: dict[SectionKey, Encoded] = {}
+        """As they were written last."""
+        self._homes: dict[SectionKey, int] = {}
+        """Number of the file in which each of them is, and below its row of the table."""
         self._rows: dict[SectionKey, bytes] = {}
 
-    def write(self, number: int, sections: Mapping[SectionKey, Encoded]) -> tuple[int, ...]:
+    def differing(self, sections: Mapping[SectionKey, Encoded]) -> set[SectionKey]:
+        """Those that are not as they were written last: new, with another digest, or gone."""
+        known = self._sections
+        others = [key for key, one in sections.items() if known.get(key) is not one]
+        new = {key for key in others if key not in known}
+        differing = new | {key for key in others if key not in new and known[key][1] != sections[key][1]}
+        if len(known) > len(sections) - len(new):
+            differing |= known.keys() - sections.keys()
+        return differing
+
+    def write(
+        self, number: int, sections: Mapping[SectionKey, Encoded], differing: Iterable[SectionKey] | None = None
+    ) -> tuple[int, ...]:
         """Descriptors of a sealed generation of exactly these sections, its own file first.
 
-        They stay the writer's, and are good until the next call. `number` is above all before. Raises OSError.
+        They stay the writer's, and are good until the next call. `number` is above all before. `differing`: what
+        that said of them, if it was asked already, and what else is to be written anew. Raises OSError.
         """
         if self._files and number <= max(self._files):
             raise ValueError(f"generation {number} after {max(self._files)}")
-        kept, rows, live = self._kept.copy(), self._rows.copy(), self._live.copy()
-        stale = {key for key, (_, digest) in sections.items() if key not in kept or kept[key].digest != digest}
+        stale = {*(self.differing(sections) if differing is None else differing)}
+        homes, rows, live = self._homes.copy(), self._rows.copy(), self._live.copy()
         spoilt: set[int] = set()
-        for key in kept.keys() - sections.keys() | kept.keys() & stale:
-            one = kept.pop(key)
-            live[one.file] -= one.length
+        for key in stale & homes.keys():
+            file = homes.pop(key)
+            live[file] -= len(self._sections[key][0])
             if key.section in _NOT_LEFT_BEHIND:
-                spoilt.add(one.file)
+                spoilt.add(file)
             if key not in sections:
                 del rows[key]
         staying = self._staying({file: length for file, length in live.items() if file not in spoilt})
-        stale.update(key for key, one in kept.items() if one.file not in staying)
-        listed = [(key, *sections[key]) for key in sorted(stale)]
+        if given_up := self._files.keys() - staying:
+            stale.update(key for key, file in homes.items() if file in given_up)
+        listed = [(key, *sections[key]) for key in sorted(stale) if key in sections]
         start = HEADER.size + FILE.size * (1 + len(staying)) + ROW.size * len(sections)
-        for (key, body, digest), row in zip(listed, _rows(number, start, listed), strict=True):
-            kept[key], rows[key] = _Kept(digest, len(body), number), row
+        for (key, _, _), row in zip(listed, _rows(number, start, listed), strict=True):
+            homes[key], rows[key] = number, row
         bodies = [body for _, body, _ in listed]
         descriptor, self.digest = _written(number, [number, *staying], rows.values(), bodies)
         section_bytes = sum(map(len, bodies))
         files = {number: _File(descriptor, start + section_bytes, section_bytes)}
         files.update((file, self._files[file]) for file in staying)
-        for file in self._files.keys() - files.keys():
+        for file in given_up:
             os.close(self._files[file].descriptor)
-        self._files, self._kept, self._rows = files, kept, rows
+        self._files, self._sections, self._homes, self._rows = files, dict(sections), homes, rows
         self._live = Counter({number: section_bytes} | {file: live[file] for file in staying})
         return tuple(one.descriptor for one in files.values())
 
@@ -125,13 +134,13 @@ class GenerationWriter:
         files, self._files = self._files, {}
         for file in files.values():
             os.close(file.descriptor)
-        self._live, self._kept, self._rows = Counter(), {}, {}
+        self._live, self._sections, self._homes, self._rows = Counter(), {}, {}, {}
 
     def __del__(self) -> None:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<GenerationWriter of {len(self._kept)} sections in {len(self._files)} files>"
+        return f"<GenerationWriter of {len(self._sections)} sections in {len(self._files)} files>"
 
 
 def _rows(number: int, start: int, listed: Sequence[tuple[SectionKey, bytes, bytes]]) -> list[bytes]:

@@ -109,6 +109,7 @@ def adopt_generation(heritage: Heritage, generations: Generations, page: Control
         return False
     try:
         with Generation(descriptors) as generation:
+            generation.verify()
             number = generation.number
     except GenerationRefused as error:
         log.warning("the former master's generation is of no use here", extra={"error": error})

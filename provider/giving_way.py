@@ -25,7 +25,7 @@ LARGE_SECONDS: Final = 0.1
 """Work that takes longer than this, rests not counted, is large."""
 WAITED_SECONDS: Final = 0.0015
 """Who has not run for so long has waited for what others bring, and not only for the interpreter."""
-GATHER_SECONDS: Final = 0.004
+GATHER_SECONDS: Final = 0.01
 
 
 class _Rest:

@@ -106,9 +106,11 @@ class ServiceState:
             return None
         assert self.config.load_balancer is not None
         before = self.balanced.balancer
-        passive = self.monitor.passive if self.monitor is not None else None
+        make, passive = Servers.renewed, None
+        if self.monitor is not None:  # which asks for them in the one go that must not take long
+            make, passive = Servers, self.monitor.passive
         try:
-            fresh = Servers.renewed(self.name, self.config.load_balancer, servers, before, passive)
+            fresh = make(self.name, self.config.load_balancer, servers, before, passive)
         except BuildError:
             return None
         return Swap(self, servers, fresh)

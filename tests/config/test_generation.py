@@ -141,11 +141,12 @@ def test_without_meta_it_is_refused() -> None:
 
 
 def test_a_fabricated_table_is_refused() -> None:
-    body = g.encode_section(SHARD)
-    unknown = g.SectionKey("secrets", 0)
-    assert "unknown section" in refused(write_generation(1, [(unknown, body, g.digest_of(body))]))
-    twice = [(META, body, g.digest_of(body))] * 2
-    assert "twice" in refused(write_generation(1, twice))
+    body, meta = g.encode_section(SHARD), g.encode_section(g.Meta(number=1, created_unix_seconds=0))
+    needed, unknown = (META, meta, g.digest_of(meta)), g.SectionKey("secrets", 0)
+    assert "unknown section" in refused(write_generation(1, [needed, (unknown, body, g.digest_of(body))]))
+    assert "section meta/0 appears twice" in refused(write_generation(1, [needed] * 2))
+    twice = [(g.SectionKey("routing", 7), body, g.digest_of(body))] * 2
+    assert "twice" in refused(write_generation(1, [needed, *twice]))
 
 
 def test_equal_values_give_equal_bytes() -> None:

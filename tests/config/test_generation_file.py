@@ -99,8 +99,9 @@ def test_others_get_their_turn_while_a_large_table_is_read() -> None:
         def pause() -> None:
             made[0] += 1
 
-        with g.Generation(descriptor, pause=pause):
+        with g.Generation(descriptor) as generation:
             os.close(descriptor)
+            generation.compared(None, pause)
         return made[0]
 
     assert pauses(250) >= pauses(1) + 3

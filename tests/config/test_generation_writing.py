@@ -70,7 +70,7 @@ def test_each_generation_is_what_was_given(
         fresh = g.Generation(files)
         assert fresh.number == number
         assert read(fresh) == bodies(sections)
-        assert {*fresh.changed} == {*sections}
+        assert {*fresh.compared(None).changed} == {*sections}
         follower = followed(files, follower, fresh, sections)
         if every == 0 or number % every == 0:
             straggler = followed(files, straggler, fresh, sections)
@@ -95,8 +95,9 @@ def followed(
     assert read(generation) == bodies(sections)
     known = {key: row.digest for key, row in former.sections.items()} if former is not None else {}
     now = {key: digest for key, (_, digest) in sections.items()}
-    assert sorted(generation.changed) == sorted(key for key in now if known.get(key) != now[key])
-    assert sorted(generation.gone) == sorted(known.keys() - now.keys())
+    compared = generation.compared(former)
+    assert sorted(compared.changed) == sorted(key for key in now if known.get(key) != now[key])
+    assert sorted(compared.gone) == sorted(known.keys() - now.keys())
     if former is not None:
         former.close()
     return generation
@@ -224,6 +225,7 @@ def test_files_of_another_writer_with_the_same_numbers_are_other_files(writer: G
         assert len(files) == 2
         with g.Generation(files, before) as generation:
             assert read(generation) == bodies(encoded(3, shifted))
-            assert sorted(generation.changed) == sorted([KEYS[10], g.META])
-            assert generation.gone == [KEYS[0]]
+            compared = generation.compared(before)
+            assert sorted(compared.changed) == sorted([KEYS[10], g.META])
+            assert compared.gone == [KEYS[0]]
     other.close()

@@ -117,6 +117,16 @@ def test_a_generation_of_another_layout_is_left_aside(page: ControlPage) -> None
             os.fstat(one)
 
 
+def test_a_generation_that_workers_would_refuse_is_left_aside(page: ControlPage) -> None:
+    """All of its table is looked at, though it could be read later."""
+    writer, generations = GenerationWriter(), Generations(page)
+    files = writer.write(7, {META: encoded_meta(7), SectionKey("secrets", 0): encoded("x")})
+    heritage = Heritage(generation_descriptor=os.dup(files[0]))
+    assert not upgrade.adopt_generation(heritage, generations, page)
+    assert not generations.descriptors
+    writer.close()
+
+
 def test_a_shared_socket_stays_shared(page: ControlPage) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     shape = upgrade.BindingShape("127.0.0.1:80", [listener.detach()], is_shared=True)

@@ -2,123 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import generation_channel
-from config.generation import (
-    DELTA,
-    META,
-    Generation,
-    GenerationRefused,
-    Meta,
-    SectionKey,
-    digest_of,
-    encode_section,
-    shard_of,
-)
-from config.generation_writing import GenerationWriter
-from config.http import LoadBalancer, Server, Service
+from config.generation import DELTA, GenerationRefused, encode_section
 from config.names import qualify
-from provider.publish import MOST_IN_DELTA, Publisher, encode_delta
-from provider.sections import Sections
-from provider.translate.builder import Changes
-from provider.translate.output import SERVICES
-from tests.workers.fakes import environment, servers
-from workers.reload import Reloader
+from provider.publish import MOST_IN_DELTA, encode_delta
+from tests.workers.fakes import servers
+from tests.workers.publications import (
+    NAMES,
+    Control,
+    P,
+    Written,
+    controlled,
+    reloader,
+    sections_read,
+    served,
+    tables_read,
+)
 from workers.runtime import Runtime
 
-P = "kubernetescrd"
-
-
-def crowded(count: int) -> list[str]:
-    """Bare names of services, at least two of them in each of their shards."""
-    by_shard: dict[int, list[str]] = {}
-    for number in range(2000):
-        by_shard.setdefault(shard_of(qualify(f"s{number}", P)), []).append(f"s{number}")
-    return [name for names in sorted(by_shard.values()) for name in names[:2]][:count]
-
-
-NAMES = crowded(8)
 SERVERS = st.lists(st.integers(1, 3), max_size=2, unique=True)
 STEPS = st.tuples(
     st.dictionaries(st.sampled_from(NAMES), st.none() | SERVERS, max_size=4),
     st.booleans(),  # whether the one that skips some takes it
 )
-
-
-class Control:
-    """The provider's side: services with servers, each change of which is a generation."""
-
-    def __init__(self) -> None:
-        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ours.settimeout(15)
-        self.theirs = theirs
-        self.publisher = Publisher(theirs, 0)
-        self.sections = Sections()
-        self.services: dict[str, Service] = {}
-        self.builder: Any = SimpleNamespace(provider=P, sections={SERVICES: self.services})
-        self.files: tuple[int, ...] = ()
-
-    def change(self, services: Mapping[str, Sequence[int] | None]) -> None:
-        """Ports of servers by name of a service; None: it goes."""
-        changes = Changes()
-        for name, ports in services.items():
-            is_known = name in self.services
-            if ports is None:
-                self.services.pop(name, None)
-                changes.names.setdefault(SERVICES, set()).add(name)
-                continue
-            balancer = LoadBalancer(pass_host_header=True, servers=servers(*ports))
-            self.services[name] = Service(load_balancer=balancer)
-            if is_known:
-                changes.servers[name] = encode_section(balancer.servers)
-            else:
-                changes.names.setdefault(SERVICES, set()).add(name)
-        self.sections.update(self.builder, changes)
-
-    def publish(self) -> bool:
-        """Whether there is something new, which `files` are then."""
-        if not self.publisher.publish(self.sections, complete=True, sources=()):
-            return False
-        parcel = generation_channel.receive(self.ours)
-        assert parcel is not None
-        self._close_files()
-        self.files = parcel.descriptors
-        return True
-
-    def generation(self) -> Generation:
-        return Generation(self.files)
-
-    def _close_files(self) -> None:
-        for descriptor in self.files:
-            os.close(descriptor)
-
-    def close(self) -> None:
-        self._close_files()
-        self.publisher.close()
-        self.ours.close()
-        self.theirs.close()
-
-
-@contextmanager
-def controlled(**services: Sequence[int]) -> Iterator[Control]:
-    """With these services published."""
-    made = Control()
-    try:
-        made.change(services)
-        made.publish()
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
@@ -127,26 +39,11 @@ def control() -> Iterator[Control]:
         yield made
 
 
-def reloader() -> Reloader:
-    return Reloader(Runtime(environment()), lambda _: None)
-
-
-def served(one: Reloader) -> tuple[dict[str, list[Server]], dict[str, list[Server]]]:
-    """Servers by service, as they came and as they are used."""
-    runtime = one.runtime
-    return runtime.endpoints, {name: state.servers for name, state in runtime.services.items()}
-
-
-def sections_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Sections whose bytes are read from now on."""
-    read, checked = [], Generation._checked
-
-    def noted(generation: Generation, key: SectionKey) -> bytes:
-        read.append(key.section)
-        return checked(generation, key)
-
-    monkeypatch.setattr(Generation, "_checked", noted)
-    return read
+@pytest.fixture
+def written() -> Iterator[Written]:
+    made = Written()
+    yield made
+    made.writer.close()
 
 
 @given(st.lists(STEPS, max_size=10))
@@ -164,10 +61,10 @@ def test_a_history_comes_out_the_same_for_everybody(
             fresh = reloader()
             fresh.apply(control.files)
             assert served(follower) == served(fresh)
-            assert follower._shards == fresh._shards
+            assert follower._kept == fresh._kept
         straggler.apply(control.files)
         assert served(straggler) == served(fresh)
-        assert straggler._shards == fresh._shards
+        assert straggler._kept == fresh._kept
         assert fresh.runtime.endpoints == {
             qualify(name, P): one.load_balancer.servers
             for name, one in control.services.items()
@@ -181,9 +78,10 @@ def test_other_servers_are_read_where_they_are_named(control: Control, monkeypat
     kept = one.runtime.endpoints[qualify(NAMES[1], P)]
     control.change({NAMES[0]: (1, 2), NAMES[2]: (3,)})
     control.publish()
-    read = sections_read(monkeypatch)
+    read, tables = sections_read(monkeypatch), tables_read(monkeypatch)
     one.apply(control.files)
     assert sorted(read) == ["delta", "meta"]
+    assert not tables
     assert one.runtime.endpoints[qualify(NAMES[0], P)] == servers(1, 2)
     assert one.runtime.services[qualify(NAMES[2], P)].servers == servers(3)
     assert one.runtime.endpoints[qualify(NAMES[1], P)] is kept
@@ -261,39 +159,13 @@ def test_one_that_fails_leaves_everything_as_it_was(control: Control, monkeypatc
         with pytest.raises(ZeroDivisionError):
             one.apply(control.files)
     assert served(one) == served(other)
-    assert one._shards == other._shards
+    assert one._kept == other._kept
     control.change({NAMES[2]: (2,)})
     control.publish()
     fresh = reloader()
     for each in (one, fresh):
         each.apply(control.files)
     assert served(one) == served(fresh)
-
-
-class Written:
-    """Generations with a delta of any content."""
-
-    def __init__(self) -> None:
-        self.writer = GenerationWriter()
-        self.number = 0
-
-    def write(self, endpoints: Mapping[str, list[Server]], delta: bytes | None = None) -> tuple[int, ...]:
-        self.number += 1
-        shards: dict[SectionKey, dict[str, list[Server]]] = {}
-        for name, one in endpoints.items():
-            shards.setdefault(SectionKey("endpoints", shard_of(name)), {})[name] = one
-        bodies = {key: encode_section(value) for key, value in shards.items()}
-        bodies[META] = encode_section(Meta(number=self.number, created_unix_seconds=0))
-        if delta is not None:
-            bodies[DELTA] = delta
-        return self.writer.write(self.number, {key: (body, digest_of(body)) for key, body in bodies.items()})
-
-
-@pytest.fixture
-def written() -> Iterator[Written]:
-    made = Written()
-    yield made
-    made.writer.close()
 
 
 def entry(name: str, *ports: int) -> bytes:
@@ -307,7 +179,7 @@ def test_one_against_another_generation_is_not_believed(
     """As that of a provider whose predecessor had used the same number."""
     one = reloader()
     one.apply(written.write({"a": servers(1), "b": servers(1)}))
-    delta = encode_delta(number, digest or written.writer.digest, {"a": entry("a", 9)})
+    delta = encode_delta(number, digest or written.writer.digest, {"a": entry("a", 9)}, alone=True)
     one.apply(written.write({"a": servers(2), "b": servers(1)}, delta))
     assert one.runtime.endpoints == {"a": servers(2), "b": servers(1)}
 
@@ -327,7 +199,7 @@ def test_servers_that_cannot_be_read_are_refused(written: Written) -> None:
     one = reloader()
     one.apply(written.write({"a": servers(1), "b": servers(1)}))
     entries = {"a": entry("a", 2), "b": encode_section("b") + encode_section([{"url": 7}])}
-    delta = encode_delta(1, written.writer.digest, entries)
+    delta = encode_delta(1, written.writer.digest, entries, alone=True)
     with pytest.raises(GenerationRefused, match="section delta"):
         one.apply(written.write({"a": servers(2), "b": servers(2)}, delta))
     assert one.runtime.endpoints == {"a": servers(1), "b": servers(1)}

@@ -13,7 +13,7 @@ from workers.upstream.dial import Address, numeric_address
 
 _PORTS: Final = {"http": 80, "https": 443, "h2c": 80}
 _PATH_CHARACTERS: Final = "/:@!$&'()*+,;=-._~%"
-_PLAIN: Final = re.compile(r"(https?|h2c)://(([0-9.]+):([1-9][0-9]{0,4}))", re.ASCII)
+_PLAIN: Final = re.compile(r"(https?|h2c)://(([0-9]{1,3}(?:\.[0-9]{1,3}){3}):([1-9][0-9]{0,4}))", re.ASCII)
 _LARGEST_PORT: Final = 65535
 
 _Parts = tuple[str, str, int, bytes, str]

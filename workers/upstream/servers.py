@@ -80,8 +80,8 @@ class Servers:
             """Called for slots that are empty: it has not been made yet."""
             if name not in _MADE or self._recipe is None:
                 raise AttributeError(name)
-            recipe, self._recipe = self._recipe, None
-            self._make(*recipe)
+            self._make(*self._recipe)
+            self._recipe = None  # only now: after an error whoever asks next must not meet half of them
             return getattr(self, name)
 
     def _make(

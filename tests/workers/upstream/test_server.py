@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workers.upstream.server import UpstreamServer, _parts, _plain_parts
+from workers.upstream.server import UpstreamServer, _parts, _plain_parts, is_plain
 
 
-@given(st.from_regex(r"(http|https|h2c)://[0-9.]{1,15}:[0-9]{1,5}", fullmatch=True))
+@given(st.from_regex(r"(http|https|h2c)://([0-9.]{1,15}|[0-9]{1,4}(\.[0-9]{1,4}){3}):[0-9]{1,5}", fullmatch=True))
 @example("http://10.0.0.1:8080")
-@example("h2c://1:65535")
+@example("h2c://1.2.3.4:65535")
 def test_the_short_way_reads_what_the_long_one_does(url: str) -> None:
     short = _plain_parts(url)
     assert short is None or short == _parts(url)
@@ -23,10 +23,17 @@ def test_the_short_way_reads_what_the_long_one_does(url: str) -> None:
         *("http://10.0.0.1", "http://10.0.0.1:0", "http://10.0.0.1:65536", "http://10.0.0.1:080"),
         *("HTTP://10.0.0.1:80", "http://10.0.0.1:80/", "http://u@10.0.0.1:80", "http://10.0.0.1:80\n"),
         *("http://a:80", "http://[::1]:80", "http://10.0.0.\u0661:80", "ftp://10.0.0.1:80", "http://:80"),
+        *("http://1:80", "http://10..1:80", "http://...:80", "http://1.2.3.4.5:80", "http://1111.1.1.1:80"),
     ],
 )
 def test_anything_else_goes_the_long_way(url: str) -> None:
     assert _plain_parts(url) is None
+
+
+@given(st.from_regex(r"http://[0-9]{1,3}(\.[0-9]{1,3}){3}:80", fullmatch=True))
+def test_there_is_nothing_wrong_with_what_is_plain(url: str) -> None:
+    assert is_plain(url)
+    assert UpstreamServer(url).name == url
 
 
 def test_what_a_server_is_made_of() -> None:

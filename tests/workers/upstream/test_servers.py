@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from config.http import LoadBalancer, Server
+from config.http import LoadBalancer, Server, Service
 from tests.workers.fakes import FakeExchange
 from workers.building import BuildError
+from workers.services import ServiceState
 from workers.upstream.servers import Servers
 
 A, B, C = (f"http://10.0.0.{number}:8080" for number in (1, 2, 3))
@@ -66,7 +69,7 @@ def test_a_long_row_of_changes_keeps_two_of_them(first: Servers) -> None:
         assert servers._recipe.before is first
 
 
-@pytest.mark.parametrize("url", ["ftp://10.0.0.1:80", "http://", "http://10.0.0.1:70000"])
+@pytest.mark.parametrize("url", ["ftp://10.0.0.1:80", "http://", "http://10.0.0.1:70000", "http://10..1:80"])
 def test_what_might_fail_is_made_at_once(first: Servers, url: str) -> None:
     with pytest.raises(BuildError):
         renewed(first, A, url)
@@ -83,3 +86,27 @@ def test_there_is_nothing_else_to_ask_for(first: Servers) -> None:
     with pytest.raises(AttributeError):
         _ = servers.nothing  # type: ignore[attr-defined]
     assert not is_made(servers)
+
+
+@pytest.mark.parametrize("is_checked", [False, True])
+def test_those_of_a_service_that_is_checked_are_made_before_they_are_exchanged(
+    first: Servers, is_checked: bool
+) -> None:
+    state: Any = ServiceState("s", Service(load_balancer=CONFIG), listed(A))
+    state.balanced = SimpleNamespace(balancer=first)
+    state.monitor = SimpleNamespace(passive=None) if is_checked else None
+    swap = state.swapped(listed(A, B))
+    assert is_made(swap.fresh) is is_checked
+
+
+def test_an_error_while_they_are_made_leaves_nothing_half_made(
+    first: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = renewed(first, A, B)
+    with monkeypatch.context() as patch:
+        patch.setattr("workers.upstream.servers.STRATEGIES", {})
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                servers.pick(FakeExchange())
+    assert servers.pick(FakeExchange()) in servers.candidates
+    assert len(servers.candidates) == 2
