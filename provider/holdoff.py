@@ -56,10 +56,15 @@ class Holdoff:
         due = self.due_at()
         return due is not None and now >= due
 
-    def built(self, now: float, *, published: bool) -> None:
-        """A build that takes in every change so far has ended."""
+    def built(self, now: float, *, published: bool, pauses: bool = True) -> None:
+        """A build that takes in every change so far has ended.
+
+        `pauses` False: at the start, when it only found out what else there is to read. Nobody is served before
+        the next one, so nothing may hold that up.
+        """
         self._pending = False
-        self._built_at = now
+        if pauses:
+            self._built_at = now
         if published:
             self._published_at = now
             self._spent_until = max(self._spent_until, now) + SPACING_SECONDS

@@ -47,7 +47,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS: Final = 1.0
 DEAF_SECONDS: Final = 0.05
 """So long at most it is not noticed that the process is to end."""
-_LARGEST_BATCH: Final = 10_000
+LONGEST_TAKING_SECONDS: Final = 0.25
+"""Where messages come faster than they are handled, what is known so far is built all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Provider:
     ) -> None:
         """Raises SelectorError or ConnectionSettings for settings that cannot work."""
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._stop: Stop | None = None
         self._channel = channel
         self._page = page
         readers = Readers()
@@ -105,7 +107,7 @@ class Provider:
 
     def run(self) -> int:
         """Until told to stop. Main thread only."""
-        signal.signal(signal.SIGTERM, lambda *_: self._queue.put(Stop("SIGTERM")))
+        signal.signal(signal.SIGTERM, lambda *_: self._end(Stop("SIGTERM")))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C is the master's to answer
         threading.excepthook = self._thread_failed
         threading.Thread(target=self._listen, name="channel", daemon=True).start()
@@ -137,18 +139,20 @@ class Provider:
         pace = Pace()
         try:
             message = self._next_message()
-            for _ in range(_LARGEST_BATCH):
-                if isinstance(message, Stop):
-                    return message
+            until = time.monotonic() + LONGEST_TAKING_SECONDS
+            while self._stop is None and time.monotonic() < until:
                 self._handle(message)
                 pace()
                 message = self._queue.get_nowait()
+            self._handle(message)
         except queue.Empty:
-            return None
-        if isinstance(message, Stop):
-            return message
-        self._handle(message)
-        return None
+            pass
+        return self._stop
+
+    def _end(self, stop: Stop) -> None:
+        """Any thread and a signal's handler: end soon, whatever waits in the queue."""
+        self._stop = self._stop or stop
+        self._queue.put(stop)  # who waits for a message gets one
 
     def _next_message(self) -> Any:
         """Raises queue.Empty where nothing comes for as long as there is nothing to do."""
@@ -260,7 +264,7 @@ class Provider:
             self._reporting.look(self._store)
         self._tell_cluster(changed)
         ended = time.monotonic()
-        self._holdoff.built(ended, published=published)
+        self._holdoff.built(ended, published=published, pauses=self._published)
         log.debug("built", extra={"published": published, "milliseconds": round((ended - started) * 1e3, 1)})
 
     def _tell_cluster(self, changed: Iterable[ObjectKey]) -> None:
@@ -296,10 +300,10 @@ class Provider:
             try:
                 data = self._channel.recv(64)
             except OSError as error:
-                self._queue.put(Stop(f"channel: {error}"))
+                self._end(Stop(f"channel: {error}"))
                 return
             if not data:
-                self._queue.put(Stop("the master closed the channel"))
+                self._end(Stop("the master closed the channel"))
                 return
             if data == b"r":
                 self._queue.put(ReopenLogs())
@@ -308,4 +312,4 @@ class Provider:
         name = args.thread.name if args.thread else "?"
         exception = args.exc_value or args.exc_type()
         log.error("thread %s failed", name, exc_info=(args.exc_type, exception, args.exc_traceback))
-        self._queue.put(Stop(f"thread {name} failed", failed=True))
+        self._end(Stop(f"thread {name} failed", failed=True))

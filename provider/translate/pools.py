@@ -122,14 +122,22 @@ def named_pools(
 ) -> dict[ObjectKey, Named]:
     """Pools by Service and name of the load balancer that holds their very list of servers.
 
-    `reads`: how often the translation asked for the endpoints of a Service. One that it asked for more often than
-    there are pools with servers is left out: something else depends on its endpoints.
+    `reads`: how often the translation asked for the endpoints of a Service. One is left out if something else may
+    depend on its endpoints: it was asked for more often than there are pools with servers, or with a list that is
+    in no load balancer, unless that is a pool that another one holds (paths of an Ingress to one Service).
     """
     pools = {id(one.servers): one.pool for one in noted if one.servers}
+    met: dict[ObjectKey, list[Pool]] = {}
+    for pool in pools.values():
+        met.setdefault(pool.key, []).append(pool)
     found: dict[ObjectKey, list[tuple[str, Pool]]] = {}
     for name, service in services.items():
         balancer = service.load_balancer
-        pool = pools.get(id(balancer.servers)) if balancer is not None else None
-        if pool is not None:
-            found.setdefault(pool.key, []).append((name, pool))
-    return {key: tuple(named) for key, named in found.items() if len(named) == reads.get(key)}
+        held = pools.get(id(balancer.servers)) if balancer is not None else None
+        if held is not None:
+            found.setdefault(held.key, []).append((name, held))
+    return {
+        key: tuple(named)
+        for key, named in found.items()
+        if len(met[key]) == reads.get(key) and {pool for _, pool in named}.issuperset(met[key])
+    }

@@ -40,6 +40,15 @@ def test_an_unpublished_build_starts_only_the_build_pause() -> None:
     assert holdoff.due_at() == 101
 
 
+def test_a_build_that_only_found_out_what_is_missing_starts_no_pause() -> None:
+    holdoff = Holdoff(3600, 3600)
+    holdoff.changed()
+    holdoff.built(100, published=False, pauses=False)
+    assert holdoff.due_at() is None
+    holdoff.changed()
+    assert holdoff.is_due(100)
+
+
 def test_without_pauses_every_change_is_due() -> None:
     holdoff = Holdoff(0, 0)
     holdoff.changed()

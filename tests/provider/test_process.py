@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from config.control_page import Head
-from provider.process import HEARTBEAT_SECONDS, Provider
+from provider import process
+from provider.process import HEARTBEAT_SECONDS, LONGEST_TAKING_SECONDS, Provider, Stop
 from provider.resources.kinds import KINDS
 from tests.kube import KubeServer
 from tests.provider.support import (
@@ -318,6 +319,15 @@ def test_a_storm_of_changes_is_published_no_faster_than_the_throttle() -> None:
         assert elapsed >= 0.5
 
 
+def test_no_throttle_holds_up_the_first_publication() -> None:
+    """Before it there are several builds where Secrets are named: each says what else has to be read."""
+    with whoami_server() as server:
+        server.apply(secret("users", users="u:p"))
+        server.apply(middleware("auth", basicAuth={"secret": "users"}))
+        with running(static_for(server.url, throttle="1h", throttleDuration="1h")) as provider:
+            assert "default-auth@kubernetescrd" in provider.receive().middlewares
+
+
 def test_manifests_alone(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", *WHOAMI)
     with running(static_for(directory=str(tmp_path))) as provider:
@@ -457,16 +467,48 @@ def test_only_a_moment_with_nothing_to_do_is_quiet(patience_seconds: float, quie
     assert len(moments) == quiet
 
 
+def test_messages_without_end_do_not_hold_up_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    handled = list[str]()
+    clock = SimpleNamespace(monotonic=lambda: len(handled) * LONGEST_TAKING_SECONDS / 10)
+    monkeypatch.setattr(process, "time", clock)
+    provider: Any = SimpleNamespace(
+        _queue=SimpleNamespace(get_nowait=lambda: "message"),
+        _next_message=lambda: "message",
+        _handle=handled.append,
+        _stop=None,
+    )
+    assert Provider._take_messages(provider) is None
+    assert len(handled) == 11, "none that was taken is lost"
+
+
+def test_the_end_does_not_wait_for_what_came_before_it() -> None:
+    provider: Any = SimpleNamespace(_queue=queue.SimpleQueue(), _stop=None)
+    provider._next_message = provider._queue.get_nowait
+    handled: list[Any] = []
+
+    def handle(message: Any) -> None:
+        handled.append(message)
+        if message == 3:
+            Provider._end(provider, Stop("enough"))
+            Provider._end(provider, Stop("again"))
+
+    provider._handle = handle
+    for number in range(100):
+        provider._queue.put(number)
+    assert Provider._take_messages(provider) == Stop("enough")
+    assert len(handled) < 10
+
+
 class Messages:
     """A queue in which nobody has to wait for a timeout."""
 
     def __init__(self) -> None:
-        self.waiting: list[str] = []
+        self.waiting: list[Any] = []
 
-    def get_nowait(self) -> str:
+    def get_nowait(self) -> Any:
         return self.get(0)
 
-    def get(self, timeout: float) -> str:
+    def get(self, timeout: float) -> Any:
         if not self.waiting:
             raise queue.Empty
         return self.waiting.pop()
