@@ -203,7 +203,8 @@ def test_challenges_leave_nothing_behind(where: Stage, shared: SharedState) -> N
     original = Words.update
 
     def noted(self: Words, source: bytes, change: Any) -> int | None:
-        updates.append(source)
+        if source != b"epoch":  # of health checks, which write now and then, whoever asks for anything
+            updates.append(source)
         return original(self, source, change)
 
     with pytest.MonkeyPatch.context() as patch:
