@@ -36,6 +36,8 @@ CONNECTIONS = 16
 BATCHES_A_SECOND = 20
 SETTLE_SECONDS = 2.0
 LONGEST_SETTLING_SECONDS = 120.0
+LONGEST_STOP_SECONDS = 15.0
+"""The master ends a provider that shows no sign of life for twice as long."""
 _TURNS = itertools.count()
 """Of all storms of this process: none may bring what the one before it has brought."""
 
@@ -187,7 +189,7 @@ def measure(routes: int, seconds: float, a_second: int, window: float, throttle:
         spent = sum(provider.cpu_times()[:2]) - before
         memory = provider.memory_info().rss / (1 << 20)
         with stopped(provider), Storm(api, routes, a_second):
-            unheard = windows(port, seconds, window, core)
+            unheard = windows(port, min(seconds, LONGEST_STOP_SECONDS), window, core)
     print("\n| | windows | requests/s | p50 ms | p99 ms | failed |\n|---|---|---|---|---|---|")
     print(row("quiet", quiet))
     print(row("storm", busy))
