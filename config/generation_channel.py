@@ -47,13 +47,13 @@ def receive(channel: socket.socket) -> Parcel | None:
     data, ancillary, flags, _ = channel.recvmsg(_MESSAGE_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
     received = _descriptors(ancillary)
     if not data:
-        _close(received)
+        close_all(received)
         return None
     message = _decoded(data)
     number, files = message.get("generation"), message.get("files")
     if isinstance(number, int) and files == len(received) > 0 and not flags & socket.MSG_CTRUNC:
         return Parcel(number, bool(message.get("complete")), tuple(received))
-    _close(received)
+    close_all(received)
     if isinstance(files, int) and len(received) < files <= MOST_FILES:
         raise ParcelRefused(f"{len(received)} of {files} files of generation {number} came: no descriptor is free")
     raise ParcelRefused(f"no generation: {message} with {len(received)} descriptors")
@@ -68,7 +68,8 @@ def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> array[int]:
     return found
 
 
-def _close(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Iterable[int]) -> None:
+    """What whoever holds the descriptors of a generation does with them in the end."""
     for descriptor in descriptors:
         os.close(descriptor)
 

@@ -7,14 +7,13 @@ running one gets them over its channel. A worker whose channel is full is sent t
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from config import generation_channel
 from config.control_page import ControlPage, Head
-from config.generation_channel import Parcel, ParcelRefused
+from config.generation_channel import Parcel, ParcelRefused, close_all
 
 _MESSAGES_AT_ONCE: Final = 256
 
@@ -54,8 +53,7 @@ class Generations:
     def close(self) -> None:
         """There is no generation any more; nothing is said of it."""
         descriptors, self.descriptors = self.descriptors, ()
-        for descriptor in descriptors:
-            os.close(descriptor)
+        close_all(descriptors)
 
     def receive(self, channel: socket.socket) -> bool:
         """Take every waiting message of the provider; True if there is a newer generation now.
@@ -84,8 +82,7 @@ class Generations:
         if parcel.number > self.number:
             self.adopt(parcel.descriptors, parcel.number, parcel.is_complete)
             return
-        for descriptor in parcel.descriptors:
-            os.close(descriptor)
+        close_all(parcel.descriptors)
         log.error("old generation refused", extra={"given": parcel.number, "newest": self.number})
 
     def relay(self, receiver: Receiver) -> None:

@@ -30,7 +30,7 @@ from config import generation_channel
 from config.cells import Cells
 from config.collecting import Collector
 from config.control_page import Cell, ControlPage, Slot
-from config.generation_channel import ParcelRefused
+from config.generation_channel import ParcelRefused, close_all
 from config.generation_layout import MOST_FILES, GenerationRefused
 from config.logs import reopen_logs
 from config.static import StaticConfiguration
@@ -251,7 +251,7 @@ class GeventWorker(Worker):
         while True:
             reserve = _reserved_descriptors()
             gevent.get_hub().wait(watcher)
-            _close(reserve)
+            close_all(reserve)
             newest, is_open = self._newest_waiting()
             if newest:
                 self._apply(newest)
@@ -275,7 +275,7 @@ class GeventWorker(Worker):
                 return newest, False
             if parcel is None:
                 return newest, False
-            _close(newest)
+            close_all(newest)
             newest = parcel.descriptors
 
     def _apply(self, descriptors: Sequence[int]) -> None:
@@ -291,7 +291,7 @@ class GeventWorker(Worker):
         else:
             self._tell(APPLIED)
         finally:
-            _close(descriptors)
+            close_all(descriptors)
 
     def _tell(self, message: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -310,11 +310,6 @@ def _reserved_descriptors() -> list[int]:
         while len(reserve) < _RESERVED_DESCRIPTORS:
             reserve.append(os.dup(reserve[0]))
     return reserve
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
 
 
 __all__ = ["APPLIED", "BOOTED", "GeventWorker", "Plane", "PlaneFactory", "data_plane"]
