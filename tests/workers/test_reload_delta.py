@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,19 +30,6 @@ STEPS = st.tuples(
     st.dictionaries(st.sampled_from(NAMES), st.none() | SERVERS, max_size=4),
     st.booleans(),  # whether the one that skips some takes it
 )
-
-
-@pytest.fixture
-def control() -> Iterator[Control]:
-    with controlled(**dict.fromkeys(NAMES, (1,))) as made:
-        yield made
-
-
-@pytest.fixture
-def written() -> Iterator[Written]:
-    made = Written()
-    yield made
-    made.writer.close()
 
 
 @given(st.lists(STEPS, max_size=10))

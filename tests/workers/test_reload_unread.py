@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -22,25 +22,11 @@ from tests.workers.publications import (
     Control,
     P,
     Written,
-    controlled,
     reloader,
     sections_read,
     served,
     tables_read,
 )
-
-
-@pytest.fixture
-def control() -> Iterator[Control]:
-    with controlled(**dict.fromkeys(NAMES, (1,))) as made:
-        yield made
-
-
-@pytest.fixture
-def written() -> Iterator[Written]:
-    made = Written()
-    yield made
-    made.writer.close()
 
 
 def test_what_else_changes_is_read_beside_servers_that_are_named(
